@@ -1,0 +1,1 @@
+"""Analysis: pure functions from journal entries to answers."""

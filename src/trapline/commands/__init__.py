@@ -1,0 +1,1 @@
+"""Commands: one file each; the module's first line is its help."""

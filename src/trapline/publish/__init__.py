@@ -1,0 +1,1 @@
+"""Publish: each file renders listings into one format, and does nothing else."""

@@ -1,0 +1,1 @@
+"""Traps: each file plays one service to strangers and may await only its Session."""
