@@ -23,7 +23,7 @@ class Identity(msgspec.Struct, frozen=True):
     seed: bytes  # secret; everything "random but stable" is derived from it
 
     def digest(self, *words: str) -> bytes:
-        """Return 32 octets that depend on the installation and the words, and on nothing else."""
+        """Return 32 octets that depend on the installation and the words only."""
         return hashlib.blake2b(
             "\0".join(words).encode(), key=self.seed, digest_size=32
         ).digest()
