@@ -5,6 +5,7 @@
 
 import functools
 import importlib
+import importlib.metadata
 import importlib.resources
 import pkgutil
 from types import ModuleType
@@ -56,3 +57,8 @@ def persona(name: str) -> Persona:
 
 def _bare(name: str) -> str:
     return "".join(c for c in name.lower() if c.isalnum())
+
+
+def version() -> str:
+    """Return the version of this Trapline."""
+    return importlib.metadata.version("trapline")
