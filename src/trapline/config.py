@@ -17,8 +17,9 @@ import msgspec
 from msgspec import Meta, Struct
 
 from trapline import explain, rooms
+from trapline.addresses import Network
 from trapline.errors import ConfigError, TraplineError
-from trapline.listings import Kind, Network
+from trapline.listings import Kind
 
 NAMES: Final = ("trapline.toml", "/etc/trapline/trapline.toml")
 

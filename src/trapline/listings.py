@@ -3,16 +3,23 @@
 The types prove that a check was made: a :class:`Listing` can be built only from a
 :class:`Trial` that acquitted all genuine mail, and a trial only from a
 :class:`Suspect` with evidence.
+
+Must not be in here: how suspicion is counted, how a trial is held, who is protected
+(``analysis/``); how a listing is written (``publish/``).
 """
 
 import enum
 import ipaddress
+import re
+from typing import Final
 
 import msgspec
 
+from trapline.addresses import Network
 from trapline.errors import TraplineError
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+WIDEST: Final = {4: 24, 6: 48}  # the shortest prefix that may ever be listed
+_CASE: Final = re.compile(r"T-[0-9A-Z]{4,12}")
 
 
 class Kind(enum.StrEnum):
@@ -43,6 +50,11 @@ class Indicator(msgspec.Struct, frozen=True, order=True):
             return ipaddress.ip_network(self.value)
         return None
 
+    def too_wide(self) -> bool:
+        """Tell whether more addresses are meant than may ever be listed at once."""
+        net = self.network()
+        return net is not None and net.prefixlen < WIDEST[net.version]
+
 
 class Suspect(msgspec.Struct, frozen=True, kw_only=True):
     """An indicator with evidence, not yet tried.
@@ -70,7 +82,8 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
 
     suspect: Suspect
     tried: int  # genuine messages and deliveries it was held against
-    harmed: tuple[str, ...]  # the genuine items it would have blocked, at most some dozens
+    hits: int = 0  # how many of them it would have blocked
+    harmed: tuple[str, ...] = ()  # those genuine items, at most some dozens
     protected: str = ""  # why nothing like this may ever be listed: "private", "allow-list"
     sources: tuple[str, ...] = ()  # which archives and logs
     upper: float = 1.0
@@ -78,7 +91,22 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def acquits_genuine_mail(self) -> bool:
         """Tell whether blocking the suspect would have lost no genuine mail."""
-        return self.tried > 0 and not self.harmed and not self.protected
+        unharmed = not self.hits and not self.harmed
+        return self.tried > 0 and unharmed and not self.protected
+
+    @property
+    def finding(self) -> str:
+        """What came out, as one line that a person can read."""
+        if self.protected:
+            return f"never to be listed: {self.protected}"
+        if not self.tried:
+            return "no genuine mail to try it on: configure [genuine]"
+        if not self.acquits_genuine_mail:
+            return f"would have lost {self.hits} of {self.tried} genuine items: not listed"
+        return (
+            f"would have lost none of {self.tried} genuine items"
+            f" (at most {100 * self.upper:.2g} %, with 95 % confidence)"
+        )
 
 
 class NotProven(TraplineError):  # noqa: N818 - a verdict, not a failure
@@ -92,11 +120,15 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     case: str  # "T-4F7K2Q", the same for the same indicator and first evidence
     since: int  # ns
     until: int  # ns, 0 = for ever (never made by Trapline itself)
-    times: int = 1  # how often this indicator was listed
+    times: int = 1  # which term this is: how often evidence brought it to court
 
     def __post_init__(self) -> None:
         if not self.trial.acquits_genuine_mail:
-            raise NotProven(f"{self.trial.suspect.indicator}: no trial acquits it")
+            raise NotProven(f"{self.indicator}: {self.trial.finding}")
+        if self.indicator.too_wide():
+            raise NotProven(f"{self.indicator}: wider than may ever be listed")
+        if not _CASE.fullmatch(self.case):
+            raise NotProven(f"{self.case!r} is no case number: it would be printed as it is")
 
     @property
     def indicator(self) -> Indicator:
