@@ -31,6 +31,17 @@ class JournalError(TraplineError):
         return f"{self.where}: {self.what}"
 
 
+class NoEntry(TraplineError):  # noqa: N818 - an answer: no such id
+    """The journal holds no entry with this id, or not any more; ``id`` was asked for."""
+
+    def __init__(self, entry_id: str) -> None:
+        super().__init__(entry_id)
+        self.id = entry_id
+
+    def __str__(self) -> str:
+        return f"no entry {self.id!r} in the journal"
+
+
 class NotKept(TraplineError):  # noqa: N818 - a fact told to a trap, not a failure of it
     """What a trap wanted recorded is not on disk and will not be; it must not say 250."""
 

@@ -1,0 +1,12 @@
+"""The journal: append-only, framed, checksummed, chained records; one writer a file.
+
+A trap says 250 only after its record is on disk: ``Writer`` takes entries, ``commit``
+keeps them all with one write and one fdatasync, or raises ``NotKept``.  ``read``, ``Tail``
+and ``fetch`` are for everybody below the journal, in any number of processes, while it is
+written.  On disk: ``docs/specifications/journal.md``.
+"""
+
+from trapline.journal.reader import Position, Positions, Tail, ends, fetch, read
+from trapline.journal.writer import Writer
+
+__all__ = ["Position", "Positions", "Tail", "Writer", "ends", "fetch", "read"]
