@@ -23,7 +23,7 @@ debian:  ## get the real servers and clients that tests are tried against (root,
 	@sh tests/debian-packages
 
 test: install debian  ## every test; those that lack a program or root say so loudly
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -r s tests
+	tests/in-namespace $(BIN)/python -m pytest -n 2 --dist loadgroup -r s tests
 
 check: install  ## style, types, import rules
 	$(BIN)/ruff format --check .
