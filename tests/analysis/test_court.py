@@ -162,14 +162,14 @@ def test_a_case_number_is_short_stable_and_readable() -> None:
 
 OTHERS = ("host 8.8.4.4", "host 10.0.0.1", "network 8.0.0.0/8", "host 192.18.200.1")
 INDICATORS = st.sampled_from([HOST, NET, *filter(None, map(indicated, OTHERS))])
-EVIDENCE = st.builds(suspect, INDICATORS, st.floats(0, 400), st.floats(0, 5))
+EVIDENCE = st.builds(suspect, INDICATORS, st.just(0.0), st.floats(0, 5))
 WITHDRAWALS = st.builds(
     ListingWithdrawn,
-    indicator=INDICATORS.map(str) | st.text(max_size=5),
+    indicator=st.just(str(HOST)) | INDICATORS.map(str) | st.text(max_size=5),
     reason=st.just("said so"),
-    until=st.integers(0, 400 * DAY),
+    until=st.just(0) | st.integers(0, 60 * DAY),
 )
-STEPS = st.lists(st.tuples(st.integers(0, 400), EVIDENCE | WITHDRAWALS), max_size=30)
+STEPS = st.lists(st.tuples(st.integers(0, 60), EVIDENCE | WITHDRAWALS), max_size=30)
 
 
 def replay(court: Court, steps: list[tuple[int, Suspect | ListingWithdrawn]]) -> Court:
@@ -182,12 +182,13 @@ def replay(court: Court, steps: list[tuple[int, Suspect | ListingWithdrawn]]) ->
     return court
 
 
-@given(STEPS, st.integers(0, 500), st.integers(0, 30))
+@given(STEPS, st.integers(0, 9), st.integers(0, 30))
 def test_a_court_woken_from_a_snapshot_says_the_same(
-    steps: list[tuple[int, Suspect | ListingWithdrawn]], day: int, cut: int
+    steps: list[tuple[int, Suspect | ListingWithdrawn]], later: int, cut: int
 ) -> None:
     """Planted: a snapshot without the bars forgot what the operator had withdrawn."""
     steps = sorted(steps, key=lambda step: step[0])
+    day = later + (steps[-1][0] if steps else 0)
     whole = replay(Court(Rules()), steps)
     half = replay(Court(Rules()), steps[:cut])
     woken = msgspec.json.decode(msgspec.json.encode(half), type=Court)
@@ -195,12 +196,13 @@ def test_a_court_woken_from_a_snapshot_says_the_same(
     assert again.sit(held, day * DAY) == whole.sit(held, day * DAY)
 
 
-@given(STEPS, st.integers(0, 500))
+@given(STEPS, st.integers(0, 9))
 def test_no_listing_is_genuine_reserved_allowed_or_too_wide(
-    steps: list[tuple[int, Suspect | ListingWithdrawn]], day: int
+    steps: list[tuple[int, Suspect | ListingWithdrawn]], later: int
 ) -> None:
     """Whatever the journal says, and every term is between its bounds."""
     steps = sorted(steps, key=lambda step: step[0])
+    day = later + (steps[-1][0] if steps else 0)
     ours = ipaddress.ip_network("192.18.200.0/24")
     genuine = Genuine([Item(name="m", source="m", peers=("8.8.4.4",))], Allow(networks=(ours,)))
     court = replay(Court(Rules()), steps)
