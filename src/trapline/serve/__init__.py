@@ -1,0 +1,1 @@
+"""The serve shell: one shell for all TCP traps; sockets, clocks and processes live here."""

@@ -1,0 +1,409 @@
+"""One connection: a socket on one side, a Session and its trap on the other.
+
+The trap's coroutine is stepped by hand from here; what it yields (a :class:`Need`) is
+satisfied here.  A peer gets one write for each step, and is read no faster than its trap
+listens.  Whatever happens, the coroutine is closed and ``session.closed`` is recorded.
+
+Must not be in here: who may connect (``door``), processes, the wording of any protocol.
+"""
+
+import ssl
+import types
+from socket import MSG_DONTWAIT, MSG_NOSIGNAL, socket
+from typing import Any, Final
+
+from trapline.errors import Gone, NotKept, TimedOut
+from trapline.events import Event, SessionClosed, SessionOpened, Stamp, TlsFailed, TlsStarted
+from trapline.serve.loop import READ, WRITE
+from trapline.serve.place import Place
+from trapline.serve.tls import Layer
+from trapline.session import Endpoint, Need, Session
+
+BUFFER: Final = bytearray(256 * 2**10)  # all connections of a worker read into this one
+VIEW: Final = memoryview(BUFFER)
+UNREAD: Final = 64 * 2**10  # octets that may wait for a trap that does not listen just now
+LINGER: Final = 30.0  # seconds a peer may take to read our last words
+FLAGS: Final = MSG_DONTWAIT | MSG_NOSIGNAL
+BODIES: Final = {Session.read_message.__code__, Session.read_sized.__code__}
+INPUT: Final = Need.INPUT
+WORDS: Final = {"stopped": "SHUTDOWN", "limit": "TIMEOUT"}  # reason -> the persona's reply
+
+
+class Connection:
+    """Drives one session from the first octet to its record; see the module's docstring."""
+
+    __slots__ = (
+        "_coroutine",
+        "_ended",
+        "_events",
+        "_id",
+        "_last",
+        "_layer",
+        "_need",
+        "_place",
+        "_session",
+        "_socket",
+        "_unsent",
+        "_why",
+        "bucket",
+        "deadline",
+    )
+
+    def __init__(
+        self, place: Place, connected: socket, peer: Endpoint, local: Endpoint, via: str = ""
+    ) -> None:
+        loop = place.loop
+        self._place, self._socket, self._id = place, connected, next(place.ids)
+        self._session = session = Session(peer, local, loop.wall, self._take)
+        session.patience = place.limits.idle_seconds
+        self._coroutine: Any = place.trap(
+            session, place.persona, place.identity, place.settings
+        )
+        self._layer: Layer | None = None
+        self._need: Need | None = None  # what the trap waits for; None once it is over
+        self._unsent = b""
+        self._ended = False  # whether the peer will send nothing more
+        self._why = ""  # our own reason to end the session
+        self._events = READ
+        self.deadline = self._last = loop.now + place.limits.session_seconds
+        self.bucket = 0
+        place.open.add(self)
+        place.sessions += 1
+        loop.keeper.crowd += 1
+        loop.watch(connected.fileno(), self, READ)
+        self._take(SessionOpened(via=via), b"", durable=False)
+        if place.implicit_tls:
+            self._start_tls()
+        else:
+            self._step()
+
+    # -- what the loop, the wheel and the keeper call ----------------------------------
+
+    def ready(self, events: int) -> None:
+        """Read and write what can be read and written."""
+        if self._unsent and events != READ:
+            self._flush()
+        if self._events & READ and events != WRITE:
+            self._read()
+
+    def expired(self) -> None:
+        """Act: the deadline has passed."""
+        now = self._place.loop.now
+        if self._coroutine is None:
+            self._close()
+        elif self._need is Need.COMMIT:
+            self._wait(Need.COMMIT, 1.0)  # it is promised; the next commit ends it
+        elif now >= self._last:
+            self.dismiss("limit")
+        elif self._need is Need.PAUSE:
+            self._step()
+        elif self._need is Need.TLS:
+            self._tls_failed("timed out")
+        elif self._need is INPUT:
+            self._step(TimedOut())
+        else:
+            self.dismiss("timeout")
+
+    def committed(self, failure: NotKept | None) -> None:
+        """Go on: the record is on disk, or it is not and will not be."""
+        self._step(failure)
+
+    # -- what the worker calls ---------------------------------------------------------
+
+    def receiving(self) -> bool:
+        """Tell whether the peer is in the middle of a message, or one is being kept."""
+        inner: object = self._coroutine
+        while isinstance(inner, types.CoroutineType):
+            if inner.cr_code in BODIES:
+                return True
+            inner = inner.cr_await
+        return self._need is Need.COMMIT
+
+    def dismiss(self, why: str, *, wait: bool = False) -> None:
+        """End the session for a reason of ours; ``wait`` lets a running message come in."""
+        self._why = self._why or why
+        if self._coroutine is None or self._need is Need.COMMIT:
+            return  # it ends by itself, or as soon as what was promised is done
+        if not (wait and self.receiving()):
+            self._say_why()
+            self._step(Gone())
+
+    def _say_why(self) -> None:
+        """Say the persona's words for the reason, where it has any."""
+        words = self._place.farewell(WORDS.get(self._why, ""))
+        if words and self._need is not Need.TLS:
+            self._send(words)
+
+    # -- octets ------------------------------------------------------------------------
+
+    def _read(self) -> None:
+        """Take what the peer sent and let the trap have it."""
+        waiting = self._need is INPUT
+        try:
+            count = self._socket.recv_into(BUFFER, 0 if waiting else UNREAD, MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        except OSError:
+            count = 0
+        if not count:
+            self._end()
+        elif self._layer is not None:
+            self._read_tls(self._layer, bytes(VIEW[:count]))
+        else:
+            self._heard(bytes(VIEW[:count]))
+
+    def _heard(self, octets: bytes) -> None:
+        if self._coroutine is None:
+            return  # it is over; what is still said is not heard
+        session = self._session
+        session.feed(octets)
+        if session.heard > self._place.limits.session_octets:
+            self.dismiss("limit")
+        elif self._need is INPUT:
+            self._step()
+        elif session.pending() > UNREAD:
+            self._watch(self._events & ~READ)
+
+    def _end(self) -> None:
+        """Note that the peer will send nothing more; it may still read."""
+        self._ended = True
+        self._session.end()
+        self._watch(self._events & ~READ)
+        if self._need is INPUT:
+            self._step()
+        elif self._need is Need.TLS:
+            self._tls_failed("the peer closed")
+
+    def _send(self, octets: bytes) -> None:
+        """Send what can be sent and keep the rest."""
+        if self._layer is not None and self._layer.agreed:
+            octets = self._layer.write(octets)
+        self._send_raw(octets)
+
+    def _send_raw(self, octets: bytes) -> None:
+        if self._unsent:
+            self._unsent += octets
+            return
+        try:
+            count = self._socket.send(octets, FLAGS)
+        except BlockingIOError:
+            count = 0
+        except OSError:
+            self._broken()
+            return
+        if count < len(octets):
+            self._unsent = octets[count:]
+            self._watch(self._events | WRITE)
+        else:
+            self._session.drained()
+
+    def _flush(self) -> None:
+        """Send more of what the peer did not take at once."""
+        octets, self._unsent = self._unsent, b""
+        self._send_raw(octets)
+        if self._unsent:
+            return
+        self._watch(self._events & ~WRITE)
+        if self._coroutine is None:
+            self._close()
+        elif self._need is Need.DRAIN:
+            self._step()
+
+    def _broken(self) -> None:
+        """Note that the peer takes nothing any more."""
+        self._unsent = b""
+        self._session.drained()
+        self._ended = True
+        self._session.end()
+        self._watch(0)
+
+    def _watch(self, events: int) -> None:
+        """Watch the socket for these events; for none at all, not even for a hang-up."""
+        loop, fd = self._place.loop, self._socket.fileno()
+        if self._events == events:
+            return
+        if not events:
+            loop.forget(fd)
+        elif not self._events:
+            loop.watch(fd, self, events)
+        else:
+            loop.change(fd, events)
+        self._events = events
+
+    # -- the trap ----------------------------------------------------------------------
+
+    def _step(self, failure: Exception | None = None) -> None:
+        """Let the trap go on until it waits for something that is not there yet."""
+        session, coroutine = self._session, self._coroutine
+        session.now = self._place.loop.wall
+        while True:
+            try:
+                need = coroutine.send(None) if failure is None else coroutine.throw(failure)
+            except Exception as end:  # noqa: BLE001 - whatever a trap does, the shell lives
+                self._over(end)
+                return
+            if octets := session.outgoing():
+                self._send(octets)
+            if need is INPUT and not self._ended and not self._why:
+                self._wait(INPUT, session.patience)
+                if not self._events & READ:
+                    self._watch(self._events | READ)
+                return
+            if not self._again(need):
+                return
+            failure = None
+
+    def _again(self, need: Need) -> bool:
+        """Arrange for what the trap needs; True if it can go on at once."""
+        if self._why and need is not Need.COMMIT and not self.receiving():
+            self._say_why()
+            self._coroutine.close()
+            self._over(Gone())
+            return False
+        match need:
+            case Need.INPUT:
+                if self._ended:
+                    return True  # the session itself tells the trap
+                self._wait(need, self._session.patience)
+            case Need.COMMIT:
+                self._need = need
+                self._place.loop.keeper.wait(self, self._place.loop.now)
+            case Need.PAUSE:
+                self._wait(need, self._session.pause)
+            case Need.DRAIN:
+                if not self._unsent:
+                    return True
+                self._wait(need, self._session.patience)
+            case Need.TLS:
+                self._start_tls()
+        return False
+
+    def _wait(self, need: Need, seconds: float) -> None:
+        """Wait for something, but not for ever."""
+        loop = self._place.loop
+        self._need = need
+        self.deadline = min(loop.now + seconds, self._last)
+        loop.wheel.hang(self)
+
+    def _over(self, end: Exception) -> None:
+        """Record the end of the session; close once the peer has read our last words."""
+        session, self._coroutine, self._need = self._session, None, None
+        match end:
+            case StopIteration():
+                why = session.closing or "quit"
+            case Gone():
+                why = session.closing or "gone"
+            case TimedOut():
+                why = session.closing or "timeout"
+            case _:
+                why = "error"
+                self._place.log.once(end)
+        octets = session.outgoing()
+        if why == "error":
+            octets += self._place.farewell("DYING")
+        if octets:
+            self._send(octets)
+        self._take(self._closed(self._why or why), b"", durable=False)
+        if self._layer is not None and self._layer.agreed:
+            self._send_raw(self._layer.farewell())
+        if not self._unsent:
+            self._close()
+            return
+        self._watch(WRITE)
+        self.deadline = self._last = self._place.loop.now + LINGER
+        self._place.loop.wheel.hang(self)
+
+    def _closed(self, why: str) -> SessionClosed:
+        session = self._session
+        return SessionClosed(
+            seconds=max(0, self._place.loop.wall - session.opened) / 1e9,
+            received=session.heard,
+            sent=session.said,
+            reason=why,
+            dialogue=tuple(session.dialogue),
+            unsaid=session.unsaid,
+        )
+
+    def _close(self) -> None:
+        """Give the socket back and forget everything."""
+        place = self._place
+        self._watch(0)
+        place.loop.wheel.drop(self)
+        place.loop.keeper.crowd -= 1
+        place.open.discard(self)
+        place.left(self._session.peer.address)
+        self._socket.close()
+        self._session.recorder = _forget  # else the two keep each other alive
+
+    def _take(self, event: Event, content: bytes | bytearray, *, durable: bool) -> None:
+        """Stamp a fact and hand it to the journal."""
+        place, session = self._place, self._session
+        stamp = Stamp(
+            at=place.loop.wall,
+            sensor=place.name,
+            session=self._id,
+            peer=session.peer.address,
+            port=session.peer.port,
+            local=str(session.local),
+        )
+        try:
+            place.loop.keeper.take(stamp, event, content, place.loop.now)
+        except NotKept:
+            if durable:
+                raise  # a note lost on a full disk is told by journal.short, once
+
+    # -- TLS ---------------------------------------------------------------------------
+
+    def _start_tls(self) -> None:
+        self._layer = Layer(self._place.tls())
+        self._wait(Need.TLS, self._place.limits.handshake_seconds)
+        if self._ended:
+            self._tls_failed("the peer closed")
+
+    def _read_tls(self, layer: Layer, octets: bytes) -> None:
+        """Pass octets through the TLS layer; handshake first, then data."""
+        layer.feed(octets)
+        try:
+            if not layer.agreed and layer.handshake():
+                self._tls_agreed(layer)
+            if layer.agreed and (clear := layer.read()):
+                self._heard(clear)
+        except ssl.SSLError as trouble:
+            self._tls_broken(layer, trouble)
+            return
+        if (answer := layer.outgoing()) and self._coroutine is not None:
+            self._send_raw(answer)
+        if layer.ended and not self._ended and self._coroutine is not None:
+            self._end()
+
+    def _tls_agreed(self, layer: Layer) -> None:
+        self._send_raw(layer.outgoing())
+        tls = layer.terms(implicit=self._place.implicit_tls)
+        self._session.tls = tls
+        started = TlsStarted(
+            version=tls.version,
+            cipher=tls.cipher,
+            server_name=tls.server_name,
+            implicit=tls.implicit,
+        )
+        self._take(started, b"", durable=False)
+        self._step()
+
+    def _tls_broken(self, layer: Layer, trouble: ssl.SSLError) -> None:
+        if alert := layer.outgoing():
+            self._send_raw(alert)
+        if layer.agreed:
+            self._end()
+        else:
+            self._tls_failed(trouble.reason or trouble.strerror or "unknown")
+
+    def _tls_failed(self, reason: str) -> None:
+        """Record it; the trap finds the connection gone."""
+        self._take(TlsFailed(reason=reason), b"", durable=False)
+        self._session.end()
+        self._ended, self._layer = True, None
+        self._step(Gone())
+
+
+def _forget(event: Event, content: bytes | bytearray, *, durable: bool) -> None:
+    del event, content, durable

@@ -1,0 +1,123 @@
+"""A place: what all connections of one listener in one worker share.
+
+Must not be in here: octets, sockets.
+"""
+
+import ssl
+import sys
+import traceback
+from collections.abc import Callable, Coroutine, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from trapline import safe
+from trapline.persona import Identity, Persona
+from trapline.serve import tls
+from trapline.serve.loop import Loop
+from trapline.serve.plan import Limits
+from trapline.session import Need, Session
+
+Trap = Callable[[Session, Persona, Identity, Any], Coroutine[Need, None, None]]
+REMEMBERED: Final = 1000  # places in the code whose traceback was shown
+EXCERPT: Final = 8000  # characters of a traceback that are shown
+
+
+class Dismissible(Protocol):
+    """A connection as the worker sees it when it stops."""
+
+    def dismiss(self, why: str, *, wait: bool = False) -> None:
+        """End the session for a reason of ours; ``wait`` lets a running message come in."""
+
+
+class Place:
+    """One listener's trap with all it needs; ``ids`` goes on through all places."""
+
+    __slots__ = (
+        "_certificate",
+        "_context",
+        "identity",
+        "ids",
+        "implicit_tls",
+        "left",
+        "limits",
+        "log",
+        "loop",
+        "name",
+        "open",
+        "persona",
+        "sessions",
+        "settings",
+        "trap",
+    )
+
+    def __init__(  # noqa: PLR0913 - it is the list of what is shared
+        self,
+        *,
+        name: str,
+        trap: Trap,
+        persona: Persona,
+        identity: Identity,
+        settings: object,
+        loop: Loop,
+        limits: Limits,
+        log: "Log",
+        ids: Iterator[str],
+        certificate: str,
+        left: Callable[[str], None],
+        implicit_tls: bool = False,
+    ) -> None:
+        self.name, self.trap, self.persona, self.identity = name, trap, persona, identity
+        self.settings, self.loop, self.limits, self.log = settings, loop, limits, log
+        self.ids, self.implicit_tls = ids, implicit_tls
+        self._certificate = certificate
+        self._context: ssl.SSLContext | None = None
+        self.sessions = 0  # how many there were
+        self.left = left  # told the peer's address when a connection is closed
+        self.open: set[Dismissible] = set()
+
+    def tls(self) -> ssl.SSLContext:
+        """Return the context for TLS handshakes, made when first asked for."""
+        if self._context is None:
+            self._context = tls.context(Path(self._certificate))
+        return self._context
+
+    def farewell(self, name: str) -> bytes:
+        """Return the persona's words for an end it did not choose; none if it has none."""
+        text = self.persona.replies.get(name)
+        return self.persona.reply(name, {"host": self.identity.host}) if text else b""
+
+
+class Log:
+    """Standard error, for the operator: one line a happening, one traceback a place."""
+
+    __slots__ = ("_shown", "_who")
+
+    def __init__(self, who: str) -> None:
+        self._who = who
+        self._shown: set[tuple[str, int]] = set()
+
+    def __call__(self, text: str) -> None:
+        """Write a line; what strangers sent in it cannot act on a terminal."""
+        lines = (safe.text(line, EXCERPT) for line in text.splitlines())
+        sys.stderr.write("".join(f"trapline {self._who}: {line}\n" for line in lines))
+        sys.stderr.flush()
+
+    def once(self, trouble: BaseException) -> None:
+        """Show the traceback of an error unless one from the same place was shown."""
+        frames = traceback.extract_tb(trouble.__traceback__)
+        where = (frames[-1].filename, frames[-1].lineno or 0) if frames else ("", 0)
+        if where in self._shown or len(self._shown) >= REMEMBERED:
+            return
+        self._shown.add(where)
+        self("".join(traceback.format_exception(trouble, limit=-12))[-EXCERPT:])
+
+
+def session_ids(index: int, started: int) -> Iterator[str]:
+    """Yield session ids no other worker and no later start gives: ``0-mia2x3k1q-17``."""
+    stem, digits = "", "0123456789abcdefghijklmnopqrstuvwxyz"
+    microseconds = started // 1000
+    while microseconds:
+        microseconds, digit = divmod(microseconds, 36)
+        stem = digits[digit] + stem
+    return (f"{index}-{stem}-{number}" for number in count(1))
