@@ -1,0 +1,169 @@
+"""Play a dialogue, over TCP or in memory, and write down what was answered to each step."""
+
+import contextlib
+import re
+import socket
+import ssl
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, Final
+
+import msgspec
+
+from tests.fidelity.script import Dialogue, Step
+from trapline.rehearsal import Rehearsal
+from trapline.session import Need, Session, Tls
+
+Connect = Callable[[], socket.socket]
+Trap = Callable[[Session], Coroutine[Need, None, None]]
+
+PATIENCE: Final = 4.0  # seconds to wait for a reply that was expected
+GRACE: Final = 0.03  # seconds to see whether more comes than was expected
+LAST: Final = 0.6  # seconds to see whether the server closes; Exim waits 0.2 for our FIN
+AGREED: Final = b"<TLS>"
+FAILED: Final = b"<no TLS>"
+_FINAL: Final = re.compile(rb"^\d{3}(?:[^-\r\n].*)?\r\n", re.MULTILINE)
+
+
+class Transcript(msgspec.Struct, frozen=True):
+    """What was heard: first the greeting, then an answer to each step."""
+
+    heard: tuple[bytes, ...]
+    closed: bool  # by the server, when all was said
+
+
+class Wire:
+    """A TCP connection that collects replies."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self.closed = False
+
+    def send(self, octets: bytes) -> None:
+        """Send; that the server is gone shows when we listen."""
+        with contextlib.suppress(OSError):
+            self.connection.sendall(octets)
+
+    def listen(self, replies: int, patience: float = PATIENCE) -> bytes:
+        """Return ``replies`` replies and whatever else comes at once."""
+        heard = b""
+        while not self.closed:
+            enough = len(_FINAL.findall(heard)) >= replies
+            piece = self._receive(GRACE if enough else patience)
+            if piece is None:
+                break
+            heard += piece
+        return heard
+
+    def handshake(self) -> bytes:
+        """Speak TLS from now on; the certificate is the server's own affair."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        self.connection.settimeout(PATIENCE)
+        try:
+            self.connection = context.wrap_socket(self.connection)
+        except OSError:
+            self.closed = True
+            return FAILED
+        return AGREED
+
+    def finish(self) -> None:
+        """Close our half of the connection."""
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_WR)
+
+    def _receive(self, patience: float) -> bytes | None:
+        self.connection.settimeout(patience)
+        try:
+            piece = self.connection.recv(65536)
+        except TimeoutError:
+            return None
+        except OSError:
+            piece = b""
+        self.closed = not piece
+        return piece
+
+
+def over_tcp(dialogue: Dialogue, connect: Connect) -> Transcript:
+    """Play a dialogue with whatever listens there."""
+    with contextlib.closing(connect()) as connection:
+        wire, heard, steps = Wire(connection), list[bytes](), list(dialogue.steps)
+        early = steps.pop(0) if steps[0].how == "early" else Step(b"", 0)
+        wire.send(early.octets)
+        heard.append(wire.listen(1 + early.replies))
+        heard += [_act(wire, step) for step in steps]
+        heard[-1] += wire.listen(99, LAST)
+        connection = wire.connection
+        connection.close()
+        return Transcript(tuple(heard), wire.closed)
+
+
+def _act(wire: Wire, step: Step) -> bytes:
+    match step.how:
+        case "tls":
+            return wire.handshake()
+        case "wait":
+            time.sleep(step.seconds)
+        case "end":
+            wire.finish()
+        case "octets":
+            for octet in step.octets:
+                wire.send(bytes([octet]))
+                time.sleep(0.001)
+        case _:
+            wire.send(step.octets)
+    return wire.listen(step.replies)
+
+
+def in_memory(dialogue: Dialogue, trap: Trap) -> Transcript:
+    """Play a dialogue with a trap, without an event loop; time stands still."""
+    stage = Rehearsal(tls=Tls("TLSv1.3", "TLS_AES_256_GCM_SHA384"))
+    heard, done, steps = list[bytes](), 0, list(dialogue.steps)
+    if steps[0].how == "early":
+        stage.session.feed(steps.pop(0).octets)
+    ended = False
+
+    def listen() -> None:
+        nonlocal done
+        heard.append(stage.written[done:])
+        done = len(stage.written)
+
+    def client() -> Iterator[bytes]:
+        nonlocal ended
+        listen()
+        for step in steps:
+            if step.how == "end":
+                ended = True
+                return
+            yield from _pieces(step, stage.session)
+            listen()
+        ended = True
+
+    stage.play(trap(stage.session), client())
+    closed = not ended
+    if closed or (steps and steps[-1].how == "end"):
+        listen()
+        closed = True
+    heard += [b""] * (1 + len(steps) - len(heard))
+    return Transcript(tuple(_with_tls(heard, steps, stage)), closed)
+
+
+def _pieces(step: Step, session: Session) -> Iterator[bytes]:
+    match step.how:
+        case "octets":
+            yield from (bytes([octet]) for octet in step.octets)
+        case "wait":
+            session.now += int(step.seconds * 1e9)
+        case "tls":
+            pass
+        case _:
+            yield step.octets
+
+
+def _with_tls(heard: list[bytes], steps: list[Step], stage: Any) -> list[bytes]:
+    """Put in what a handshake would have told."""
+    told = AGREED if stage.session.tls else FAILED
+    return [
+        told + answer if step.how == "tls" else answer
+        for step, answer in zip([Step(b""), *steps], heard, strict=True)
+    ]

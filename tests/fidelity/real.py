@@ -1,0 +1,178 @@
+"""The truth: real Postfix, Exim and Sendmail, each on a stage of its own as an open relay.
+
+Every server takes mail for anybody and throws it away; it has no DNS, no route and no
+users of this machine.  A module constant is the whole configuration, so that one can see
+what the personas are compared with.
+"""
+
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from tests.fidelity import debian
+from tests.fidelity.debian import Missing
+from tests.fidelity.stage import Stage, uid_of
+
+HOST: Final = "mx1.example.net"
+_STARTING: Final = 30.0  # seconds that a server may take until it answers
+
+POSTFIX_MAIN: Final = """\
+compatibility_level = 3.6
+queue_directory = {at}/queue
+data_directory = {at}/data
+command_directory = /usr/sbin
+daemon_directory = /usr/lib/postfix/sbin
+mail_owner = postfix
+setgid_group = postdrop
+maillog_file = {at}/maillog
+maillog_file_prefixes = {at}
+myhostname = mx1.example.net
+mydestination =
+mynetworks = 0.0.0.0/0
+inet_interfaces = all
+inet_protocols = ipv4
+alias_maps =
+alias_database =
+local_recipient_maps =
+default_transport = discard:
+relay_transport = discard:
+local_transport = discard:
+smtpd_peername_lookup = no
+disable_dns_lookups = yes
+smtpd_tls_security_level = may
+smtpd_tls_cert_file = {at}/cert.pem
+smtpd_tls_key_file = {at}/key.pem
+"""
+
+POSTFIX_MASTER: Final = """\
+{port}    inet  n - n - - smtpd
+cleanup   unix  n - n - 0 cleanup
+qmgr      unix  n - n 300 1 qmgr
+tlsmgr    unix  - - n 1000? 1 tlsmgr
+rewrite   unix  - - n - - trivial-rewrite
+bounce    unix  - - n - 0 bounce
+defer     unix  - - n - 0 bounce
+trace     unix  - - n - 0 bounce
+flush     unix  n - n 1000? 0 flush
+proxymap  unix  - - n - - proxymap
+error     unix  - - n - - error
+retry     unix  - - n - - error
+discard   unix  - - n - - discard
+anvil     unix  - - n - 1 anvil
+postlog   unix-dgram n - n - 1 postlogd
+"""
+
+EXIM: Final = """\
+primary_hostname = mx1.example.net
+spool_directory = {at}/spool
+log_file_path = {at}/spool/%slog
+daemon_smtp_ports = {port}
+local_interfaces = 0.0.0.0
+queue_only
+host_lookup =
+rfc1413_hosts =
+hosts_require_helo = *
+tls_certificate = {at}/cert.pem
+tls_privatekey = {at}/key.pem
+smtp_accept_max = 0
+smtp_accept_queue = 0
+acl_smtp_rcpt = everybody
+acl_smtp_data = everything
+begin acl
+everybody:
+  accept
+everything:
+  accept
+begin routers
+nowhere:
+  driver = redirect
+  data = :blackhole:
+"""
+
+
+class Server(msgspec.Struct, frozen=True):
+    """A running server: the stage it is on, its port there, and what its files hold."""
+
+    name: str  # of the persona that imitates it
+    stage: Stage
+    port: int
+
+
+def postfix(stage: Stage, port: int) -> None:
+    """Start Debian's Postfix, which has to be installed."""
+    if shutil.which("postfix") is None:
+        raise Missing("no Postfix installed")
+    at = stage.scratch
+    for directory in ("config", "queue", "data"):
+        (at / directory).mkdir()
+    (at / "config" / "main.cf").write_text(POSTFIX_MAIN.format(at=at))
+    (at / "config" / "master.cf").write_text(POSTFIX_MASTER.format(port=port))
+    shutil.chown(at / "data", "postfix")
+    stage.run(["postfix", "-c", str(at / "config"), "start-fg"])
+
+
+def exim(stage: Stage, port: int) -> None:
+    """Start Debian's Exim, fetched and unpacked where it is not yet."""
+    root, at = debian.unpacked("exim4-daemon-heavy", "exim4-base"), stage.scratch
+    (at / "exim.conf").write_text(EXIM.format(at=at, port=port))
+    (at / "spool").mkdir()
+    shutil.chown(at / "spool", uid_of(at, "Debian-exim"))
+    shutil.chown(at / "key.pem", uid_of(at, "Debian-exim"))
+    program = str(root / "usr/sbin/exim4")
+    stage.run([program, "-C", str(at / "exim.conf"), "-bdf"], debian.libraries(root))
+
+
+SERVERS: Final[dict[str, Callable[[Stage, int], None]]] = {
+    "postfix-3.7": postfix,
+    "exim-4.96": exim,
+}
+
+
+@contextmanager
+def running(name: str, scratch: Path, port: int = 25) -> Iterator[Server]:
+    """Have the real server that persona ``name`` imitates, for as long as wanted.
+
+    Raises:
+        Missing: it cannot be had here; the text says why.
+    """
+    scratch.chmod(0o755)
+    certify(scratch)
+    with Stage(scratch) as stage:
+        SERVERS[name](stage, port)
+        _await(stage, port)
+        yield Server(name, stage, port)
+
+
+def _await(stage: Stage, port: int) -> None:
+    """Return when the server greets."""
+    end = time.monotonic() + _STARTING
+    while time.monotonic() < end:
+        try:
+            with stage.connect(port, 5) as one:
+                if one.recv(512).startswith(b"220"):
+                    one.sendall(b"QUIT\r\n")
+                    one.recv(512)
+                    return
+        except OSError:
+            pass
+        time.sleep(0.1)
+    raise Missing(f"it does not start: {(stage.scratch / 'log').read_text()[-500:]}")
+
+
+def certify(scratch: Path) -> None:
+    """Make a self-signed certificate for the server."""
+    if not (scratch / "cert.pem").exists():
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+            + ["-subj", f"/CN={HOST}", "-keyout", "key.pem", "-out", "cert.pem"],
+            cwd=scratch,
+            capture_output=True,
+            check=True,
+        )
+    (scratch / "key.pem").chmod(0o600)
