@@ -6,7 +6,27 @@ and ``fetch`` are for everybody below the journal, in any number of processes, w
 written.  On disk: ``docs/specifications/journal.md``.
 """
 
-from trapline.journal.reader import Position, Positions, Tail, ends, fetch, read
+from trapline.journal.checking import Report, SegmentReport, verify
+from trapline.journal.positions import Position, Positions, walk
+from trapline.journal.quota import Relief, enforce
+from trapline.journal.reader import Tail, after, ends, fetch, read
+from trapline.journal.segments import listing
 from trapline.journal.writer import Writer
 
-__all__ = ["Position", "Positions", "Tail", "Writer", "ends", "fetch", "read"]
+__all__ = [
+    "Position",
+    "Positions",
+    "Relief",
+    "Report",
+    "SegmentReport",
+    "Tail",
+    "Writer",
+    "after",
+    "ends",
+    "enforce",
+    "fetch",
+    "listing",
+    "read",
+    "verify",
+    "walk",
+]

@@ -2,11 +2,11 @@
 
 Each writer's segments are in order already, so its entries are merged with the others'
 by stamp, one segment open for each writer.  Bodies stay on disk until one is fetched.
-Files come and go while they are read (rotation, thinning); a position survives that.
 """
 
 import heapq
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -15,37 +15,17 @@ import msgspec
 
 from trapline.errors import JournalError, NoEntry
 from trapline.events import Entry, Record
-from trapline.journal.frames import FIRST, THINNED, Frame
+from trapline.journal.frames import THINNED, Frame
+from trapline.journal.positions import NOTHING, Position, Positions, behind, walk
 from trapline.journal.segments import Segment, listing, segment_path
 
 _decode = msgspec.json.Decoder(Record).decode
 
 
-class Position(msgspec.Struct, frozen=True, array_like=True):
-    """How far a writer's entries were taken: up to this ordinal of this segment.
+class _Found(NamedTuple):
+    """An entry on its way through a merge, and where its reader stands behind it."""
 
-    ``offset`` is where the next frame began then; a hint, checked before it is used.
-    """
-
-    segment: int
-    ordinal: int
-    offset: int = 0
-
-    def takes_in(self, segment: int, ordinal: int) -> bool:
-        """Tell whether an entry was taken already."""
-        return (segment, ordinal) <= (self.segment, self.ordinal)
-
-
-Positions = dict[str, Position]
-_NOTHING = Position(0, -1)
-
-
-class Found(NamedTuple):
-    """A frame on its way through a merge, and where its reader stands behind it."""
-
-    at: int  # nanoseconds, of the stamp
-    id: str
-    record: Record
+    entry: Entry
     writer: str
     position: Position
 
@@ -53,35 +33,7 @@ class Found(NamedTuple):
 def read(directory: Path, since: Mapping[str, Position] | None = None) -> Iterator[Entry]:
     """Yield all entries behind ``since``, merged by time; memory stays bounded."""
     for found in _merged(directory, since or {}):
-        yield Entry(id=found.id, stamp=found.record.stamp, event=found.record.event)
-
-
-def fetch(directory: Path, entry_id: str) -> tuple[Entry, bytes | None]:
-    """Return an entry and its raw octets: None where they were thinned.
-
-    Raises:
-        NoEntry: there is none with this id, or not any more.
-        JournalError: the octets are damaged.
-    """
-    writer, number, ordinal = split_id(entry_id)
-    try:
-        with Segment(segment_path(directory, writer, number)) as segment:
-            for frame in segment.frames():
-                if frame.ordinal == ordinal:
-                    return _fetched(entry_id, segment, frame)
-    except FileNotFoundError:
-        pass
-    raise NoEntry(entry_id)
-
-
-def split_id(entry_id: str) -> tuple[str, int, int]:
-    """Take an id apart: writer, segment, ordinal."""
-    writer, *numbers = entry_id.split("-")
-    if len(numbers) != 2 or not writer.replace("_", "a").isalnum():
-        raise NoEntry(entry_id)
-    if not all(number.isascii() and number.isdigit() for number in numbers):
-        raise NoEntry(entry_id)
-    return writer, int(numbers[0]), int(numbers[1])
+        yield found.entry
 
 
 class Tail:
@@ -97,87 +49,131 @@ class Tail:
         entries = []
         for found in islice(_merged(self._directory, self.positions.copy()), limit):
             self.positions[found.writer] = found.position
-            record = found.record
-            entries.append(Entry(id=found.id, stamp=record.stamp, event=record.event))
+            entries.append(found.entry)
         return tuple(entries)
+
+
+def fetch(directory: Path, entry_id: str) -> tuple[Entry, bytes | None]:
+    """Return an entry and its raw octets: None where they were thinned.
+
+    Raises:
+        NoEntry: there is none with this id, or not any more.
+        JournalError: the octets are damaged.
+    """
+    with _held(directory, entry_id) as (segment, frame, entry):
+        octets = segment.raw(frame)
+        if octets is None and not frame.flags & THINNED:
+            raise JournalError(f"{segment.path}, entry {entry_id}", "its octets are damaged")
+        return entry, octets
+
+
+def after(directory: Path, entry_id: str) -> Positions:
+    """Return the positions behind this entry, in the order of the merge.
+
+    Raises:
+        NoEntry: there is none with this id, or not any more.
+    """
+    with _held(directory, entry_id) as (segment, frame, entry):
+        own = {segment.header.writer: behind(segment, frame)}
+    positions = {
+        writer: _at(directory, writer, numbers, entry.stamp.at)
+        for writer, numbers in listing(directory).items()
+        if writer not in own
+    }
+    return positions | own
 
 
 def ends(directory: Path) -> Positions:
     """Return the positions behind the last entry of each writer."""
     positions: Positions = {}
     for writer, numbers in listing(directory).items():
-        last = Position(max(0, numbers[-1] - 1), 2**32)
-        for segment, frame in frames(directory, writer, numbers, last):
-            last = _behind(segment, frame)
-        positions[writer] = last
+        positions[writer] = Position(numbers[-1], -1)
+        with (
+            suppress(FileNotFoundError, JournalError),
+            Segment(segment_path(directory, writer, numbers[-1])) as segment,
+        ):
+            for frame in segment.frames(segment.near(2**32)):
+                positions[writer] = behind(segment, frame)
     return positions
 
 
-def frames(
-    directory: Path, writer: str, numbers: list[int], since: Position
-) -> Iterator[tuple[Segment, Frame]]:
-    """Yield a writer's frames behind a position.
+def split_id(entry_id: str) -> tuple[str, int, int]:
+    """Take an id apart: writer, segment, ordinal.
 
-    ``numbers`` are its segments, listed *before* this call: a segment that had a
-    follower then was complete, so nothing is stepped over while the writer rotates.
+    Raises:
+        NoEntry: it is not an id.
     """
-    for number in numbers:
-        if number < since.segment:
-            continue
-        try:
-            segment = Segment(segment_path(directory, writer, number))
-        except (FileNotFoundError, JournalError):
-            continue  # dropped by the quota meanwhile; or damaged, which verify reports
-        with segment:
-            resumed = number == since.segment
-            for frame in segment.frames(_start(segment, since) if resumed else FIRST):
-                if not resumed or frame.ordinal > since.ordinal:
-                    yield segment, frame
+    writer, *numbers = entry_id.split("-")
+    plain = writer.isascii() and writer.replace("_", "a").isalnum() and len(numbers) == 2
+    if not plain or not all(x.isascii() and x.isdigit() and len(x) < 20 for x in numbers):
+        raise NoEntry(entry_id)
+    return writer, int(numbers[0]), int(numbers[1])
 
 
-def _start(segment: Segment, since: Position) -> int:
-    """Return the offset to go on from: the hint, where the file still agrees with it."""
-    if since.offset <= FIRST:
-        return FIRST
-    frame = segment.peek(since.offset)
-    # Thinning moves frames: only the very next one proves that the hint is still good.
-    return since.offset if frame and frame.ordinal == since.ordinal + 1 else FIRST
+@contextmanager
+def _held(directory: Path, entry_id: str) -> Iterator[tuple[Segment, Frame, Entry]]:
+    """Hold the segment of an entry open, at its frame."""
+    writer, number, ordinal = split_id(entry_id)
+    try:
+        segment = Segment(segment_path(directory, writer, number))
+    except FileNotFoundError:
+        raise NoEntry(entry_id) from None
+    with segment:
+        frame = _frame(segment, ordinal)
+        entry = _entry(segment, frame) if frame else None
+        if frame is None or entry is None:
+            raise NoEntry(entry_id)
+        yield segment, frame, entry
 
 
-def _merged(directory: Path, since: Mapping[str, Position]) -> Iterator[Found]:
-    found = listing(directory)
-    return heapq.merge(
-        *(
-            _found(directory, writer, numbers, since.get(writer, _NOTHING))
-            for writer, numbers in found.items()
-        ),
-        key=lambda x: x.at,
+def _frame(segment: Segment, ordinal: int) -> Frame | None:
+    for frame in segment.frames(segment.near(ordinal)):
+        if frame.ordinal >= ordinal:
+            return frame if frame.ordinal == ordinal else None
+    return None
+
+
+def _entry(segment: Segment, frame: Frame) -> Entry | None:
+    """Decode a frame; None if it is of a version to come, which ``verify`` reports."""
+    try:
+        record = _decode(frame.text)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    header = segment.header
+    entry_id = f"{header.writer}-{header.segment}-{frame.ordinal}"
+    return Entry(id=entry_id, stamp=record.stamp, event=record.event)
+
+
+def _merged(directory: Path, since: Mapping[str, Position]) -> Iterator[_Found]:
+    walks = (
+        _found(directory, writer, numbers, since.get(writer, NOTHING))
+        for writer, numbers in listing(directory).items()
     )
+    return heapq.merge(*walks, key=lambda found: found.entry.stamp.at)
 
 
 def _found(
     directory: Path, writer: str, numbers: list[int], since: Position
-) -> Iterator[Found]:
-    for segment, frame in frames(directory, writer, numbers, since):
-        try:
-            record = _decode(frame.text)
-        except msgspec.DecodeError:
-            continue  # of a version to come; verify reports it
-        entry_id = f"{writer}-{segment.header.segment}-{frame.ordinal}"
-        yield Found(record.stamp.at, entry_id, record, writer, _behind(segment, frame))
+) -> Iterator[_Found]:
+    for segment, frame in walk(directory, writer, numbers, since):
+        if entry := _entry(segment, frame):
+            yield _Found(entry, writer, behind(segment, frame))
 
 
-def _behind(segment: Segment, frame: Frame) -> Position:
-    end = frame.raw_at + frame.raw_octets
-    return Position(segment.header.segment, frame.ordinal, end)
+def _at(directory: Path, writer: str, numbers: list[int], at: int) -> Position:
+    """Return the position behind a writer's entries up to a time."""
+    begun = [n for n in numbers if _created(segment_path(directory, writer, n)) <= at]
+    if not begun:
+        return NOTHING
+    position = Position(begun[-1], -1)
+    for found in _found(directory, writer, [begun[-1]], position):
+        if found.entry.stamp.at > at:
+            break
+        position = found.position
+    return position
 
 
-def _fetched(entry_id: str, segment: Segment, frame: Frame) -> tuple[Entry, bytes | None]:
-    record = _decode(frame.text)
-    entry = Entry(id=entry_id, stamp=record.stamp, event=record.event)
-    if frame.flags & THINNED:
-        return entry, None
-    octets = segment.raw(frame)
-    if octets is None:
-        raise JournalError(f"{segment.path}, entry {entry_id}", "the raw octets are damaged")
-    return entry, octets
+def _created(path: Path) -> int:
+    with suppress(FileNotFoundError, JournalError), Segment(path) as segment:
+        return segment.header.created
+    return 0

@@ -16,14 +16,13 @@ from trapline.journal.segments import Segment, listing, segment_path, sync_direc
 def recover(directory: Path, writer: str) -> tuple[int, str]:
     """Return the number and the link of the writer's last segment, mended and sealed."""
     numbers = listing(directory).get(writer, [])
+    if numbers and segment_path(directory, writer, numbers[-1]).stat().st_size < FIRST:
+        # The crash came while it was made: nothing was ever acknowledged in it.
+        segment_path(directory, writer, numbers.pop()).unlink()
+        sync_directory(directory)
     last = numbers[-1] if numbers else 0
     for number in reversed(numbers):
         path = segment_path(directory, writer, number)
-        if number == last and path.stat().st_size < FIRST:
-            # The crash came while it was made: nothing was ever acknowledged in it.
-            path.unlink()
-            sync_directory(directory)
-            continue
         try:
             with Segment(path) as segment:
                 return last, _mend(segment)

@@ -28,6 +28,7 @@ from trapline.journal.frames import (
 )
 
 WINDOW: Final = 2**20  # octets read at once
+_NEAR: Final = 2**18  # octets that are read through rather than searched
 _NAME: Final = re.compile(r"([A-Za-z0-9_]{1,32})-(\d{8,})\.seg")
 
 
@@ -69,15 +70,22 @@ class Segment:
         """Open it.
 
         Raises:
-            JournalError: no header block is whole, so nothing in it can be trusted.
+            JournalError: no header block is whole, or it belongs to another segment, so
+                nothing in it can be trusted.
         """
         self.path = path
         self._file = os.open(path, os.O_RDONLY)
-        header = unpack_header(os.pread(self._file, FIRST, 0))
-        if header is None:
+        blocks = os.pread(self._file, FIRST, 0)
+        header = unpack_header(blocks)
+        if (
+            header is None
+            or path.name != segment_path(path, header.writer, header.segment).name
+        ):
             self.close()
-            raise JournalError(str(path), "both header blocks are damaged")
+            what = "is another segment's" if header else "is damaged, and so is its copy"
+            raise JournalError(str(path), f"the header {what}")
         self.header: Header = header
+        self.header_hurt = blocks != header.pack()  # one of its two blocks
         self.end = FIRST
         self.damage: list[tuple[int, int]] = []
         self.seal: Seal | None = None
@@ -124,6 +132,24 @@ class Segment:
                 yield frame
         self.end = at
 
+    def near(self, ordinal: int) -> int:
+        """Return the offset of a frame with this ordinal, or of one not far before it.
+
+        Ordinals grow with offsets and nobody can guess the mark, so jumping into the
+        middle of bodies is safe.
+        """
+        low, high = FIRST, self.size() if ordinal > 0 else FIRST
+        while high - low > _NEAR:
+            middle = (low + high) // 2
+            self._size, self._window, self._base = high, b"", middle
+            at = self._resync(middle - 1)
+            frame = None if at is None else self.frame(at)
+            if at is None or frame is None or frame.ordinal > ordinal:
+                high = middle
+            else:
+                low = at
+        return low
+
     def peek(self, at: int) -> Frame | None:
         """Return the frame at this offset of the file as it is now."""
         self._size, self._window, self._base = self.size(), b"", at
@@ -163,6 +189,15 @@ class Segment:
         if len(octets) != frame.raw_octets:
             octets = _read(self._file, frame.raw_octets, frame.raw_at)
         return octets if crc32(octets) == frame.raw_crc else None
+
+    def octets(self, start: int, end: int) -> Iterator[bytes]:
+        """Yield a stretch of the file in pieces."""
+        while start < end:
+            piece = os.pread(self._file, min(WINDOW, end - start), start)
+            if not piece:
+                raise JournalError(f"{self.path}, octet {start}", "cut while it was copied")
+            yield piece
+            start += len(piece)
 
     def _load(self, at: int, octets: int) -> None:
         self._window, self._base = _read(self._file, max(WINDOW, octets), at), at

@@ -71,7 +71,7 @@ class Writer:
         if not _NAME.fullmatch(writer):
             raise JournalError(repr(writer), "not a writer's name: letters, digits, _")
         self._directory, self._writer = directory, writer
-        self._segment_octets, self._reserve, self._now = segment_octets, reserve_octets, now
+        self._segment_octets, self.reserve, self._now = segment_octets, reserve_octets, now
         _make(directory)
         self._lock = _lock(directory / f"{writer}.lock")
         self._dead = ""
@@ -79,7 +79,7 @@ class Writer:
         self.free = 0  # octets on the disk when last looked at
         self._looked, self._since_look = -_LOOK_NANOSECONDS, 0
         self._encode = msgspec.json.Encoder().encode
-        self._ordinal = self._entries = 0
+        self._ordinal = self._kept = self._entries = 0
         self._end = FIRST
         self._vectors: list[bytes | bytearray] = []
         self._heads: list[bytes] = []
@@ -136,6 +136,7 @@ class Writer:
         self._write(vectors, octets)
         for head in heads:
             self._chain.update(memoryview(head)[CHAINED:])
+        self._kept = self._ordinal
         self._entries += len(heads)
         self._since_look += octets
         if self._end >= self._segment_octets:
@@ -176,7 +177,7 @@ class Writer:
         )
         self._mark, self._chain = mark, self._header.chain()
         self._prefix = f"{self._writer}-{segment}-"
-        self._ordinal = self._entries = 0
+        self._ordinal = self._kept = self._entries = 0
         self._end = FIRST
 
     def _open(self) -> None:
@@ -196,13 +197,14 @@ class Writer:
     def _rotate(self) -> None:
         """Seal the segment and go on in a new one; on a short disk, in the old one."""
         kept = (self._file, self._header, self._mark, self._chain, self._prefix)
-        counts = (self._ordinal, self._entries, self._end)
+        counts = (self._kept, self._entries, self._end)
         self._prepare(self._header.segment + 1, self._chain.hexdigest())
         try:
             self._open()
         except OSError as error:
             self._file, self._header, self._mark, self._chain, self._prefix = kept
-            self._ordinal, self._entries, self._end = counts
+            self._kept, self._entries, self._end = counts
+            self._ordinal = self._kept
             if error.errno not in _FULL:
                 self._dead = f"no new segment: {error}"
             return
@@ -212,7 +214,7 @@ class Writer:
         os.close(kept[0])
 
     def _seal(self) -> None:
-        counts = (self._ordinal, self._entries, self._end)
+        counts = (self._kept, self._entries, self._end)
         _seal(self._file, self._mark, counts, self._chain.hexdigest())
 
     def _release(self) -> None:
@@ -226,12 +228,15 @@ class Writer:
         """Refuse when the disk is short; look at it seldom, it costs a system call."""
         now = self._now()
         if abs(now - self._looked) >= _LOOK_NANOSECONDS or self._since_look >= _LOOK_OCTETS:
-            disk = os.statvfs(self._directory)
+            try:
+                disk = os.statvfs(self._directory)
+            except OSError as error:
+                self._die(error)
             self.free = disk.f_bavail * disk.f_frsize
             self._looked, self._since_look = now, 0
-        if self.free - self._since_look - octets < self._reserve:
+        if self.free - self._since_look - octets < self.reserve:
             # What a refused batch wanted is not held against the next, smaller one.
-            raise NotKept(f"{self.free} octets free, {self._reserve} are in reserve")
+            raise NotKept(f"{self.free} octets free, {self.reserve} are in reserve")
 
     def _write(self, vectors: list[bytes | bytearray], octets: int) -> None:
         """Write and sync a batch, or leave the file as it was."""
