@@ -55,6 +55,16 @@ class Persona(msgspec.Struct, frozen=True, kw_only=True, dict=True, forbid_unkno
             return self._fixed(name)
         return wire(self.replies[name].format_map(fields))
 
+    def words(self, trait: str) -> tuple[str, ...]:
+        """Return a trait that is a list of words; () where it is not there."""
+        value = self.traits.get(trait, ())
+        return tuple(value) if isinstance(value, (list, tuple)) else ()
+
+    @functools.cached_property
+    def built(self) -> dict[Identity, object]:
+        """The dialects built for this persona so far (see ``smtpwords.dialect_of``)."""
+        return {}
+
     @functools.cached_property
     def _rendered(self) -> dict[str, bytes]:
         return {}

@@ -1,0 +1,101 @@
+"""Parameters of MAIL and RCPT as Postfix checks them (RFC 1870, 3461, 4954, 6152, 6531).
+
+Each function returns None, or the name of the refusal and the parameter it is about.
+
+Source: mail_cmd() and rcpt_cmd() of Postfix 3.7.11; xtext.c, dsn_mask.c.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from trapline.smtpwords import Dialogue
+
+HUGE: Final = 2**63 - 1  # what fits into an off_t
+NOTIFY: Final = {"NEVER": 1, "SUCCESS": 2, "FAILURE": 4, "DELAY": 8}
+BAD_XTEXT: Final = re.compile(r"\+(?![0-9A-Fa-f]{2})")
+
+Trouble = tuple[str, str]
+
+
+def of_mail(options: Sequence[str], talk: Dialogue) -> Trouble | None:
+    """Check the parameters of MAIL; SIZE and AUTH outlive a refusal, as in Postfix."""
+    seen: set[str] = set()
+    for option in options:
+        name, _, value = option.partition("=")
+        name, plain = name.upper(), option.upper()
+        if plain in ("BODY=8BITMIME", "BODY=7BIT", "SMTPUTF8"):
+            continue
+        if "=" not in option or name not in ("SIZE", "AUTH", "RET", "ENVID"):
+            return "UNKNOWN_PARAMETER", option
+        if trouble := _check(name, value, seen, talk):
+            return trouble, option
+    return None
+
+
+def _check(name: str, value: str, seen: set[str], talk: Dialogue) -> str:
+    """Check one parameter of MAIL; return the name of the refusal, or ""."""
+    twice = name in seen
+    seen.add(name)
+    if name == "SIZE":
+        if not (value.isascii() and value.isdigit()):
+            return "BAD_SIZE"
+        if len(value) > 32 or int(value) > HUGE:
+            return "SIZE_HUGE"
+        talk.scratch["size"] = int(value)
+        return ""
+    if name == "AUTH":
+        if not talk.policy.offers_auth(talk):
+            return "AUTH_DISABLED_PARAMETER"
+        if "auth" in talk.scratch:
+            return "AUTH_TWICE_PARAMETER"
+        if value != "<>":
+            talk.scratch["auth"] = value
+        return ""
+    if name == "RET":
+        return "BAD_RET" if twice or value.upper() not in ("FULL", "HDRS") else ""
+    text = unxtext(value)
+    return "" if text is not None and not twice and _printable(text) else "BAD_ENVID"
+
+
+def of_rcpt(options: Sequence[str]) -> Trouble | None:
+    """Check the parameters of RCPT."""
+    seen: set[str] = set()
+    for option in options:
+        name, equals, value = option.partition("=")
+        name = name.upper()
+        if not equals or name not in ("NOTIFY", "ORCPT"):
+            return "UNKNOWN_PARAMETER", option
+        if name in seen or not (_notify(value) if name == "NOTIFY" else _orcpt(value)):
+            return f"BAD_{name}", option
+        seen.add(name)
+    return None
+
+
+def _notify(value: str) -> bool:
+    mask = 0
+    for word in re.split(r"[ \t\r\n,]+", value.strip(" \t\r\n,")):
+        if word.upper() not in NOTIFY:
+            return False
+        mask |= NOTIFY[word.upper()]
+    return mask == NOTIFY["NEVER"] or not mask & NOTIFY["NEVER"]
+
+
+def _orcpt(value: str) -> bool:
+    kind, semicolon, address = value.partition(";")
+    if not kind or not semicolon:
+        return False
+    if kind.upper() == "UTF-8":
+        return unxtext(address) is not None or "\\x{" in address
+    return unxtext(address) is not None
+
+
+def unxtext(text: str) -> str | None:
+    """Undo xtext (RFC 3461 section 4), leniently; None: a plus without two hex digits."""
+    if BAD_XTEXT.search(text):
+        return None
+    return re.sub(r"\+(..)", lambda m: chr(int(m[1], 16)), text)
+
+
+def _printable(text: str) -> bool:
+    return all(" " <= c <= "~" for c in text)

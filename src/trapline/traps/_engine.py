@@ -1,0 +1,255 @@
+"""The engine of the SMTP traps: greet, then one line, one answer, one act, until the end.
+
+How lines are judged is the dialect's business, whom a trap takes is the policy's; this
+file performs acts and records facts.  A 2xx after a message is a promise: it is said only
+once the message is on disk.
+
+Must not be in here: the wording or the order of commands of any server.
+"""
+
+import hashlib
+from typing import Final
+
+from trapline.errors import Gone, NotKept, TimedOut
+from trapline.events import EnvelopeDropped, Greeted, MailOffered, OddHeard
+from trapline.persona import Identity, Persona
+from trapline.session import Content, Session
+from trapline.smtpwords import Act, Answer, Dialect, Dialogue, State, dialect_of
+from trapline.traps._auth import authenticate
+from trapline.traps._odd import odd_line, odd_rest
+from trapline.traps._policy import Policy, Settings, policy_of
+
+EXCERPT: Final = 200  # octets of a line kept in ``protocol.odd``
+
+
+async def hold(
+    session: Session, persona: Persona, identity: Identity, settings: Settings, service: str
+) -> None:
+    """Hold one dialogue, from banner to QUIT."""
+    policy = policy_of(settings, identity)
+    talk = Dialogue(policy, session.peer.address, session.now, service=service)
+    await Trap(session, dialect_of(persona, identity), talk, policy).hold()
+
+
+class Trap:
+    """One session: the engine between Session, Dialect and Policy."""
+
+    __slots__ = ("chunks", "dialect", "names", "odds", "policy", "session", "talk")
+
+    def __init__(
+        self, session: Session, dialect: Dialect, talk: Dialogue, policy: Policy
+    ) -> None:
+        self.session, self.dialect, self.talk, self.policy = session, dialect, talk, policy
+        self.chunks = bytearray()  # what BDAT brought so far
+        self.odds: set[str] = set()  # each oddity is recorded once a session
+        self.names: set[str] = set()  # each HELO name too
+
+    async def hold(self) -> None:
+        """Greet, converse, and leave the facts in order however it ends."""
+        session, talk = self.session, self.talk
+        talk.tls = session.tls is not None
+        reason = "gone"
+        try:
+            await self._greet()
+            await self._converse()
+            reason = session.closing
+        except Gone:
+            session.closing = session.closing or reason
+        except TimedOut:
+            session.closing = reason = "timeout"
+            await session.write(self.dialect.timed_out(talk))
+        finally:
+            self._odd(odd_rest(session.peek(EXCERPT)), session.peek(EXCERPT))
+            self._dropped(reason)
+
+    async def _greet(self) -> None:
+        """Send the banner; whoever talks before it is told apart."""
+        session, settings = self.session, self.policy.settings
+        if settings.greet_seconds:
+            await session.wait(settings.greet_seconds)
+        self.talk.pending = session.pending()
+        if self.talk.pending:
+            self._odd("early-talk", session.peek(EXCERPT))
+        answer = self.dialect.banner(self.talk)
+        await session.write(answer.reply)
+        if answer.act is Act.CLOSE:
+            session.closing = "refused"
+
+    async def _converse(self) -> None:
+        """Answer line after line."""
+        session, dialect, talk = self.session, self.dialect, self.talk
+        tarpit = self.policy.settings.tarpit_seconds
+        first = True
+        while not session.closing:
+            line = await session.read_line(dialect.line)
+            if line[-1] != 10:
+                await self._skip_line()
+            talk.now = session.now
+            talk.pending = session.pending()
+            if first or not line.isascii() or line.find(b"\r") != len(line) - 2:
+                first = self._odd_line(line, first=first)
+            answer = dialect.answer(line, talk)
+            if answer.odd:
+                self._odd(answer.odd, line)
+            if tarpit:
+                await session.wait(tarpit)
+            await self._perform(answer)
+
+    async def _perform(self, answer: Answer) -> None:
+        """Do what the answer says, and send it."""
+        talk = self.talk
+        match answer.act:
+            case Act.SAY:
+                pass
+            case Act.MAIL:
+                talk.state, talk.sender = State.SENDER, answer.name
+                talk.parameters += answer.parameters
+            case Act.RCPT:
+                talk.state = State.RECIPIENT
+                talk.recipients.append(answer.name)
+                talk.parameters += answer.parameters
+            case Act.DATA:
+                return await self._data(answer)
+            case Act.TURN_DOWN:
+                talk.refused.append(answer.name)
+            case Act.RESET:
+                self._dropped("reset")
+            case Act.GREET:
+                self._greeted(answer)
+            case Act.CHUNK:
+                return await self._chunk(answer)
+            case Act.AUTH:
+                answer = await authenticate(
+                    self.session, self.dialect, talk, answer, self.policy
+                )
+            case Act.TLS:
+                return await self._start_tls(answer)
+            case Act.CLOSE:
+                self.session.closing = "quit" if answer.reply[:1] == b"2" else "refused"
+        return await self._send(answer)
+
+    # -- acts --------------------------------------------------------------------------
+
+    def _greeted(self, answer: Answer) -> None:
+        """Take HELO or EHLO."""
+        talk = self.talk
+        if talk.state is State.CONNECTED and talk.pending:
+            self._odd("pipelined-early", self.session.peek(EXCERPT))
+        talk.verb, talk.helo = answer.verb, answer.name
+        self._dropped("reset")
+        if answer.name not in self.names and len(self.names) < EXCERPT:
+            self.names.add(answer.name)
+            self.session.note(Greeted(verb=answer.verb, name=answer.name))
+
+    async def _data(self, answer: Answer) -> None:
+        """Read a message after the 354, keep it, answer it."""
+        session, talk, dialect = self.session, self.talk, self.dialect
+        if talk.pending:
+            self._odd("pipelined-early", session.peek(EXCERPT))
+        await self._send(answer)
+        content = await session.read_message(dialect.keep, loose=dialect.loose)
+        if content.smuggling:
+            self._odd("smuggling", session.peek(EXCERPT))
+        talk.now = session.now
+        await self._keep(content, chunked=False)
+
+    async def _chunk(self, answer: Answer) -> None:
+        """Read the octets of BDAT; they belong to the message, or are dropped."""
+        session, talk, dialect = self.session, self.talk, self.dialect
+        dropped = bool(answer.reply)
+        room = 0 if dropped else max(0, dialect.keep - len(self.chunks))
+        content = await session.read_sized(answer.size, room)
+        talk.now = session.now
+        if dropped:
+            if answer.last:
+                self._dropped("refused")
+            return await self._send(answer)
+        talk.state = State.CHUNKS
+        talk.taken += content.size
+        self.chunks += content.octets
+        if answer.last:
+            return await self._keep(Content(self.chunks, talk.taken), chunked=True)
+        return await self._send(dialect.chunk_read(content.size, talk))
+
+    async def _keep(self, content: Content, *, chunked: bool) -> None:
+        """Put the message on disk; only then may the reply go out."""
+        session, talk = self.session, self.talk
+        answer = self.dialect.received(content, talk, chunked=chunked)
+        event = MailOffered(
+            sender=talk.sender,
+            recipients=tuple(talk.recipients),
+            content=hashlib.sha256(content.octets).hexdigest(),
+            size=content.size,
+            kept=len(content.octets),
+            helo=talk.helo,
+            user=talk.user,
+            tls=talk.tls,
+            parameters=tuple(talk.parameters),
+            refused=tuple(talk.refused),
+            answer=answer.reply[:-2].decode("latin-1"),
+            chunked=chunked,
+        )
+        try:
+            await session.record(event, content.octets)
+        except NotKept:
+            answer = self.dialect.not_kept(talk)
+        talk.messages += 1
+        self.chunks = bytearray()
+        talk.drop()
+        await self._send(answer)
+
+    async def _send(self, answer: Answer) -> None:
+        """Send a reply, in the server's own time."""
+        if answer.wait:
+            await self.session.wait(answer.wait)
+        await self.session.write(answer.reply)
+        if answer.hang_up:
+            self.session.closing = "refused"
+
+    async def _start_tls(self, answer: Answer) -> None:
+        """Start TLS; whatever was said in the clear is forgotten (RFC 3207 section 4.2)."""
+        session, talk = self.session, self.talk
+        if session.pending():
+            self._odd("injected-before-tls", session.peek(EXCERPT))
+        await self._send(answer)
+        self._dropped("reset")
+        await session.start_tls()
+        talk.tls, talk.user, talk.verb, talk.helo = True, "", "", ""
+        talk.drop()
+
+    # -- facts -------------------------------------------------------------------------
+
+    def _dropped(self, reason: str) -> None:
+        """Forget the envelope, and record it if it named anybody."""
+        talk = self.talk
+        if talk.recipients or talk.refused:
+            self.session.note(
+                EnvelopeDropped(
+                    sender=talk.sender,
+                    recipients=tuple(talk.recipients),
+                    refused=tuple(talk.refused),
+                    helo=talk.helo,
+                    user=talk.user,
+                    reason=reason,
+                )
+            )
+        if self.chunks:
+            self.chunks = bytearray()
+        talk.drop()
+
+    def _odd(self, what: str, octets: bytes) -> None:
+        """Record something no mail server says, once a session."""
+        if what and what not in self.odds:
+            self.odds.add(what)
+            self.session.note(OddHeard(what=what, excerpt=octets[:EXCERPT].decode("latin-1")))
+
+    def _odd_line(self, line: bytes, *, first: bool) -> bool:
+        """Record what is odd about a line; returns False: the next is not the first."""
+        for what in odd_line(line, first=first):
+            self._odd(what, line)
+        return False
+
+    async def _skip_line(self) -> None:
+        """Read what is left of a line that was longer than the server's limit."""
+        while (await self.session.read_line(self.dialect.line))[-1] != 10:
+            pass

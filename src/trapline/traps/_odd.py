@@ -1,0 +1,42 @@
+"""Oddities: what no mail server says, named as in ``events.OddHeard``.
+
+Must not be in here: what a server answers to it (that is the dialect's).
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+VERBS: Final = frozenset(
+    b"AUTH BDAT DATA EHLO ETRN EXPN HELO HELP MAIL NOOP QUIT RCPT RSET STARTTLS VRFY".split()
+)
+HTTP: Final = frozenset(b"CONNECT DELETE GET HEAD OPTIONS PATCH POST PUT TRACE".split())
+TLS_HELLO: Final = (b"\x16\x03", b"\x80")  # a TLS record; an SSL 2 hello
+
+
+def odd_line(line: bytes, *, first: bool) -> Iterator[str]:
+    """Name what is odd about a command line."""
+    if line[-2:] != b"\r\n":
+        yield "bare-lf" if line[-1:] == b"\n" else "long-line"
+    if b"\r" in line[:-2]:
+        yield "bare-cr"
+    if b"\0" in line:
+        yield "nul"
+    if not line.isascii():
+        yield "eight-bit"
+    if first:
+        yield odd_first(line)
+
+
+def odd_first(line: bytes) -> str:
+    """Name what is odd about the first line of a session, or return ""."""
+    if line.startswith(TLS_HELLO):
+        return "tls-hello"
+    verb = line.split(maxsplit=1)[0].upper() if line.strip() else b""
+    if verb in HTTP:
+        return "http"
+    return "" if verb in VERBS else "junk"
+
+
+def odd_rest(octets: bytes) -> str:
+    """Name what is odd about octets left unread when the session ended."""
+    return "tls-hello" if octets.startswith(TLS_HELLO) else ""
