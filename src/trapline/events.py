@@ -139,7 +139,7 @@ class OddHeard(Event, frozen=True, kw_only=True, tag="protocol.odd"):
     """Something no mail server says: it tells clients apart, and attacks.
 
     ``what`` is one of: early-talk, bare-lf, bare-cr, smuggling, http, tls-hello, junk,
-    nul, eight-bit, long-line, pipelined-early, injected-before-tls, bad-auth.
+    nul, eight-bit, long-line, pipelined-early, injected-before-tls, bad-auth, bad-proxy.
     """
 
     what: str

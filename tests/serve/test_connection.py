@@ -1,11 +1,9 @@
 """A connection: whatever a peer does with its socket, the session is driven and recorded."""
 
-import socket
-import struct
-import time
 
-from tests.serve.stage import Stage, answer, heard, rest, stage
-from trapline.events import MailOffered, SessionClosed, SessionOpened
+from tests.serve.stage import answer, heard, rest, stage
+
+from trapline.events import SessionClosed, SessionOpened
 
 LETTER = b"DATA\r\n"
 

@@ -19,8 +19,9 @@ from typing import Final
 
 import msgspec
 
-from trapline import identity
-from trapline.serve import listen, privileges
+from trapline import identity, rooms
+from trapline.persona import Identity
+from trapline.serve import certificate, listen, privileges
 from trapline.serve.listen import Open
 from trapline.serve.place import Log
 from trapline.serve.plan import Plan, Task
@@ -150,9 +151,17 @@ class Supervisor:
         for open_ in self.open:
             self.announce(f"listening {open_}")
         who = identity.load(Path(plan.home), plan.host)
+        certificates = _certificates(plan, who)
         for index in range(plan.workers):
             sockets = tuple(open_.of(index).fileno() for open_ in self.open)
-            task = Task(plan=plan, index=index, host=who.host, seed=who.seed, sockets=sockets)
+            task = Task(
+                plan=plan,
+                index=index,
+                host=who.host,
+                seed=who.seed,
+                sockets=sockets,
+                certificates=certificates,
+            )
             self.children.append(WorkerChild(task))
         self.children += map(ExtraChild, extra)
 
@@ -236,6 +245,14 @@ def run(
     finally:
         status = whole.end()
     return status
+
+
+def _certificates(plan: Plan, who: Identity) -> dict[str, str]:
+    """See to it that each persona has its certificate; return persona -> file."""
+    names = {listener.persona for listener in plan.listeners}
+    return {
+        name: str(certificate.ensure(plan.identity, rooms.persona(name), who)) for name in names
+    }
 
 
 def _wakeup() -> socket.socket:

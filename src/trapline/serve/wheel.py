@@ -11,7 +11,8 @@ import heapq
 import math
 from typing import Final, Protocol
 
-TICK: Final = 1 / 16  # seconds, a power of two so that the arithmetic is exact
+PER_SECOND: Final = 16  # buckets; a power of two, so that the arithmetic is exact
+TICK: Final = 1 / PER_SECOND  # seconds; a limit comes due at most this much late
 
 
 class Timed(Protocol):

@@ -76,7 +76,7 @@ class Worker:
     def run(self) -> None:
         """Let strangers in until told to stop, and keep what was promised."""
         for listener, place, listening in self._doors():
-            door = Door(place, listening, self.guests)
+            door = Door(place, listening, self.guests, listener.networks)
             self.loop.watch(listening.fileno(), door, READ | EXCLUSIVE)
             self._tell(listener, self._started(listener, listening))
         self.keeper.commit()
