@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from tests.publish.sample import LISTINGS, NOW, OLDER
 
+from trapline.config import PublishSettings
+from trapline.deliver import deliver
 from trapline.listings import Listing
 from trapline.publish import nftables, postfix, rbldnsd
 
@@ -147,6 +149,24 @@ def test_no_other_table_is_touched(inside: tuple[str, ...], tmp_path: Path) -> N
     load(inside, tmp_path / "trapline.nft", list(LISTINGS))
     load(inside, tmp_path / "trapline.nft", [])
     assert run(*inside, "nft", "list", "table", "inet", "own") == before
+
+
+def test_a_delivery_is_proven_by_what_the_kernel_holds(
+    inside: tuple[str, ...], tmp_path: Path
+) -> None:
+    """And a kernel that holds something else is trouble: the old list is loaded again."""
+    file = str(tmp_path / "trapline.nft")
+    words = (*inside, "nft", "-f", file)
+    good = PublishSettings("nftables", file, reload=words, check=(*inside, *nftables.CHECK))
+    settings = nftables.Settings()
+    done = deliver(good, settings, [LISTINGS[0]], NOW, dry_run=False)
+    assert (done.changed, done.trouble) == (True, "")
+    lazy = PublishSettings("nftables", file, reload=("true",), check=good.check)
+    done = deliver(lazy, settings, LISTINGS, NOW, dry_run=False)
+    assert "5 missing" in done.trouble
+    assert nftables.listed(Path(file).read_text()) == {"203.1.113.7"}
+    deaf = PublishSettings("nftables", file, reload=(*inside, "nft", "-f", "/dev/null/x"))
+    assert "status 1" in deliver(deaf, settings, LISTINGS, NOW, dry_run=False).trouble
 
 
 # -- rbldnsd ------------------------------------------------------------------------------
