@@ -1,6 +1,5 @@
 """A connection: whatever a peer does with its socket, the session is driven and recorded."""
 
-
 from tests.serve.stage import answer, heard, rest, stage
 
 from trapline.events import SessionClosed, SessionOpened

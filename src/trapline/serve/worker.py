@@ -20,6 +20,7 @@ from trapline import rooms
 from trapline.events import Event, SensorStarted, SensorStopped, Stamp
 from trapline.journal import Writer
 from trapline.persona import Identity
+from trapline.serve import sandbox, state
 from trapline.serve.door import Door
 from trapline.serve.keeper import Keeper
 from trapline.serve.limits import REPORT, Guests
@@ -219,7 +220,9 @@ def _exactly(control: socket.socket, count: int) -> bytes:
 def main(words: list[str]) -> int:
     """Live a worker's life; the exit status is 0 after a stop in good order."""
     control = socket.socket(fileno=int(words[0]))
-    worker = Worker(receive(control), control)
+    task = receive(control)
+    worker = Worker(task, control)
+    state.write(task, sandbox.enter(state.writable(task.plan)) if task.plan.sandbox else None)
     Signals(worker.loop, worker.stop)
     # What is here now stays for good: the collector need not look at it again.
     gc.collect()
