@@ -177,13 +177,14 @@ class Session:
         self.unsaid += count
         return Content(kept, count)
 
-    async def read_message(self, limit: int, *, loose: bool = False) -> Content:
+    async def read_message(self, limit: int, *, loose: bool | None = False) -> Content:
         """Read what follows DATA, to the end-of-data sequence, dots undone.
 
         Args:
             limit: octets to keep; what comes after them is read, counted and dropped.
             loose: let ``LF . LF`` and ``LF . CR LF`` end the data as well, as servers
-                without protection against smuggling do.
+                without protection against smuggling do; None: only if the first line
+                ends with a bare LF.
 
         Source:
             RFC 5321 sections 4.1.1.4 and 4.5.2: only a dot after CR LF is undone.
@@ -191,7 +192,9 @@ class Session:
         kept, size = bytearray(), -2
         window = b"\r\n" + self._take()  # the data begins at the start of a line
         line_start = False  # whether CR LF was the last that left the window
-        while (found := _end_of_data(window, loose=loose)) is None:
+        if loose is None:
+            loose = _bare_first_line(window, 2)
+        while (found := _end_of_data(window, loose=bool(loose))) is None:
             cut = max(0, len(window) - _SPLIT)
             cut -= window[cut - 1 : cut] == b"\r"
             piece = _undotted(window[:cut], line_start=line_start)
@@ -201,6 +204,8 @@ class Session:
             kept += piece[: max(0, limit + 2 - len(kept))]
             await self._more()
             window += self._take()
+            if loose is None:
+                loose = _bare_first_line(window, 0)
         end, after = found
         piece = _undotted(window[:end], line_start=line_start)
         self._chunk, self._at = window, after
@@ -311,6 +316,12 @@ class Session:
             return
         self._room -= octets + _LINE_COST
         self.dialogue.append(((self.now - self.opened) // 1_000_000, who, text))
+
+
+def _bare_first_line(window: bytes, start: int) -> bool | None:
+    """Tell whether the line that goes on at ``start`` ends with a bare LF; None: not yet."""
+    at = window.find(b"\n", start)
+    return None if at < 0 else window[at - 1 : at] != b"\r"
 
 
 def _end_of_data(window: bytes, *, loose: bool) -> tuple[int, int] | None:

@@ -79,6 +79,7 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     wait: float = 0.0  # seconds before the reply
     odd: str = ""
     hang_up: bool = False  # hang up once the act is done
+    at_once: bool = False  # a chunk that is dropped is refused before it was read
 
 
 class Ruling(enum.Enum):
@@ -112,6 +113,7 @@ class Dialogue:
     """What was agreed so far in one session; see the module's docstring for who owns what."""
 
     __slots__ = (
+        "content",
         "errors",
         "helo",
         "host",
@@ -148,6 +150,7 @@ class Dialogue:
         self.refused: list[str] = []
         self.parameters: list[str] = []
         self.taken = 0  # octets of the chunks taken so far
+        self.content: bytes | bytearray = b""  # those chunks, for ``chunk_read``
         self.messages = 0  # taken in this session
         self.user = ""  # whom the peer authenticated as
         self.tls = False
@@ -157,7 +160,7 @@ class Dialogue:
     def drop(self) -> None:
         """Forget the envelope."""
         self.state = State.GREETED if self.verb else State.CONNECTED
-        self.sender, self.taken = "", 0
+        self.sender, self.taken, self.content = "", 0, b""
         self.recipients, self.refused, self.parameters = [], [], []
 
 
@@ -165,7 +168,8 @@ class Dialect(Protocol):
     """A family of servers; built once for a persona and an identity."""
 
     line: int  # octets to ask ``read_line`` for; what is longer comes in pieces
-    loose: bool  # LF . LF ends the data as well (see Session.read_message)
+    splits: bool  # what is left of a longer line is the next line; else it is skipped
+    loose: bool | None  # LF . LF ends the data as well (see Session.read_message)
     keep: int  # octets of a message beyond which nothing is kept
 
     def __init__(self, persona: Persona, identity: Identity) -> None:
@@ -185,6 +189,9 @@ class Dialect(Protocol):
 
     def not_kept(self, talk: Dialogue) -> Answer:
         """Answer a message that could not be put on disk (452 or the like)."""
+
+    def lost(self, talk: Dialogue) -> bytes:
+        """Return what the server says to a peer that will say no more."""
 
     def timed_out(self, talk: Dialogue) -> bytes:
         """Return what the server says to a peer that stayed silent for too long."""

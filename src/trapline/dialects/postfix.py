@@ -73,7 +73,7 @@ class Dialect:
         self.answers = Answers(persona)
         self.line = self.limits["line"]
         self.keep = self.limits["size"]
-        self.loose = bool(persona.traits["bare_lf"])
+        self.loose, self.splits = bool(persona.traits["bare_lf"]), False
         self.waits_for_turn = bool(persona.traits["forbid_pipelining"])
         self.forbidden = frozenset(persona.words("forbidden"))
         self.mechanisms = persona.words("mechanisms")
@@ -134,6 +134,10 @@ class Dialect:
     def not_kept(self, talk: Dialogue) -> Answer:
         """Say that the queue's disk is full."""
         return self._settle(self._refuse("NOT_KEPT", talk), talk.errors, talk)
+
+    def lost(self, talk: Dialogue) -> bytes:
+        """Say nothing to who is gone."""
+        return b""
 
     def timed_out(self, talk: Dialogue) -> bytes:
         """Say that patience is over."""

@@ -10,6 +10,8 @@ Must not be in here: the wording or the order of commands of any server.
 import hashlib
 from typing import Final
 
+import msgspec
+
 from trapline.errors import Gone, NotKept, TimedOut
 from trapline.events import EnvelopeDropped, Greeted, MailOffered, OddHeard
 from trapline.persona import Identity, Persona
@@ -54,6 +56,8 @@ class Trap:
             await self._converse()
             reason = session.closing
         except Gone:
+            if not session.closing:  # it only said that it has no more to say
+                await session.write(self.dialect.lost(talk))
             session.closing = session.closing or reason
         except TimedOut:
             session.closing = reason = "timeout"
@@ -82,7 +86,7 @@ class Trap:
         first = True
         while not session.closing:
             line = await session.read_line(dialect.line)
-            if line[-1] != 10:
+            if line[-1] != 10 and not dialect.splits:
                 await self._skip_line()
             talk.now = session.now
             talk.pending = session.pending()
@@ -158,6 +162,9 @@ class Trap:
         session, talk, dialect = self.session, self.talk, self.dialect
         dropped = bool(answer.reply)
         room = 0 if dropped else max(0, dialect.keep - len(self.chunks))
+        if dropped and answer.at_once:
+            await self._send(answer)
+            answer = msgspec.structs.replace(answer, reply=b"", wait=0.0)
         content = await session.read_sized(answer.size, room)
         talk.now = session.now
         if dropped:
@@ -169,7 +176,8 @@ class Trap:
         self.chunks += content.octets
         if answer.last:
             return await self._keep(Content(self.chunks, talk.taken), chunked=True)
-        return await self._send(dialect.chunk_read(content.size, talk))
+        talk.content = self.chunks
+        return await self._perform(dialect.chunk_read(content.size, talk))
 
     async def _keep(self, content: Content, *, chunked: bool) -> None:
         """Put the message on disk; only then may the reply go out."""
@@ -213,7 +221,9 @@ class Trap:
             self._odd("injected-before-tls", session.peek(EXCERPT))
         await self._send(answer)
         self._dropped("reset")
+        session.closing = "gone"  # unless the handshake ends well
         await session.start_tls()
+        session.closing = ""
         talk.tls, talk.user, talk.verb, talk.helo = True, "", "", ""
         talk.drop()
 
