@@ -1,11 +1,11 @@
 """Octets of a segment: its header, its frames, and the chain through them.
 
     segment = header block, the same block again, frame*, seal frame
-    frame   = mark 8 | raw octets 4 | flags 4 | raw CRC 4 | head CRC 4
+    frame   = mark 8 | head CRC 4 | raw octets 4 | flags 4 | raw CRC 4
               | ordinal 4 | JSON octets 4 | JSON | raw
 
-Numbers are little-endian.  The head CRC covers all of the frame but itself and the raw
-octets.  The mark is random for each segment, so nothing a stranger sent can pass for a
+Numbers are little-endian.  The head CRC covers what stands between it and the raw octets.
+The mark is random for each segment, so nothing a stranger sent can pass for a
 frame.  The chain is one SHA-256 over the header and every frame from its ordinal to the
 end of its JSON; raw octets are bound to it by the SHA-256 inside the JSON, so they can be
 given up later and the chain still holds.
@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from hashlib import _Hash
 
 HEAD: Final = struct.Struct("<8sIIIIII")
-START: Final = struct.Struct("<8sIII")  # mark, raw octets, flags, raw CRC
+BODY: Final = struct.Struct("<IIIII")  # what the head CRC covers before the JSON
+COVERED: Final = 12  # offset in a frame of what the head CRC covers
 CHAINED: Final = 24  # offset in a frame of what the chain covers: ordinal, length, JSON
-PAIR: Final = struct.Struct("<II")
+_PAIR: Final = struct.Struct("<II")
 
 THINNED: Final = 1  # the raw octets were given up
 SEAL: Final = 2  # the last frame: the segment is complete
@@ -101,9 +102,8 @@ def pack_head(
     mark: bytes, ordinal: int, text: bytes, raw: bytes | bytearray, flags: int
 ) -> bytes:
     """Return a frame up to its raw octets."""
-    chained = PAIR.pack(ordinal, len(text)) + text
-    start = START.pack(mark, len(raw), flags, crc32(raw))
-    return b"%b%b%b" % (start, crc32(chained, crc32(start)).to_bytes(4, "little"), chained)
+    body = BODY.pack(len(raw), flags, crc32(raw), ordinal, len(text)) + text
+    return b"%b%b%b" % (mark, crc32(body).to_bytes(4, "little"), body)
 
 
 def seal_of(mark: bytes, ordinal: int, entries: int, link: str) -> bytes:
@@ -122,4 +122,4 @@ def unpack_seal(text: bytes) -> Seal | None:
 
 def chained(frame: Frame) -> bytes:
     """Return the octets of a frame that the chain covers."""
-    return PAIR.pack(frame.ordinal, len(frame.text)) + frame.text
+    return _PAIR.pack(frame.ordinal, len(frame.text)) + frame.text

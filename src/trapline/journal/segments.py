@@ -14,7 +14,8 @@ from zlib import crc32
 
 from trapline.errors import JournalError
 from trapline.journal.frames import (
-    CHAINED,
+    BODY,
+    COVERED,
     FIRST,
     HEAD,
     JSON_LIMIT,
@@ -85,6 +86,7 @@ class Segment:
             what = "is another segment's" if header else "is damaged, and so is its copy"
             raise JournalError(str(path), f"the header {what}")
         self.header: Header = header
+        self.number = header.segment
         self.header_hurt = blocks != header.pack()  # one of its two blocks
         self.end = FIRST
         self.damage: list[tuple[int, int]] = []
@@ -164,20 +166,17 @@ class Segment:
             if len(self._window) < HEAD.size:
                 return None
         fields = HEAD.unpack_from(self._window, start)
-        mark, raw_octets, flags, raw_crc, head_crc, ordinal, length = fields
+        mark, head_crc, raw_octets, flags, raw_crc, ordinal, length = fields
         if mark != self._mark or length > JSON_LIMIT:
             return None
         if start + HEAD.size + length > len(self._window):
             self._load(at, HEAD.size + length)
             start = 0
-        window, text_at = self._window, start + HEAD.size
-        crc = crc32(window[start : start + 20])
-        if crc32(window[start + CHAINED : text_at + length], crc) != head_crc:
-            return None
+        covered = self._window[start + COVERED : start + HEAD.size + length]
         raw_at = at + HEAD.size + length
-        if raw_at + raw_octets > self._size:
+        if crc32(covered) != head_crc or raw_at + raw_octets > self._size:
             return None
-        text = window[text_at : text_at + length]
+        text = covered[BODY.size :]
         return Frame(at, ordinal, flags, text, raw_at, raw_octets, raw_crc)
 
     def raw(self, frame: Frame) -> bytes | None:

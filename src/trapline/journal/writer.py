@@ -17,7 +17,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NoReturn
-from zlib import crc32
 
 import msgspec
 
@@ -27,9 +26,8 @@ from trapline.journal.frames import (
     CHAINED,
     FIRST,
     JSON_LIMIT,
-    PAIR,
-    START,
     Header,
+    pack_head,
     seal_of,
 )
 from trapline.journal.recovery import recover
@@ -107,10 +105,7 @@ class Writer:
             raise JournalError(self._writer, f"an event of {len(text)} octets is too large")
         ordinal = self._ordinal
         self._ordinal = ordinal + 1
-        chained = PAIR.pack(ordinal, len(text)) + text
-        start = START.pack(self._mark, len(content), 0, crc32(content))
-        check = crc32(chained, crc32(start)).to_bytes(4, "little")
-        head = b"%b%b%b" % (start, check, chained)
+        head = pack_head(self._mark, ordinal, text, content, 0)
         self._heads.append(head)
         self._vectors.append(head)
         self._octets += len(head)
