@@ -1,7 +1,9 @@
 """Lines: how entries and rows look in a terminal; all foreign text goes through ``safe``."""
 
+import argparse
 import datetime as dt
 import json
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -100,3 +102,32 @@ def table(
             for c, v, w in zip(cells, row, widths, strict=True)
         )
         print(line.rstrip())
+
+
+def list_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what every list takes."""
+    parser.add_argument("--peer", default="", help="only of this address")
+    parser.add_argument(
+        "--since", type=_span, default=0, metavar="7d", help="not older than this"
+    )
+    parser.add_argument("--limit", type=int, help="rows (50; with --json all)")
+    parser.add_argument("--json", action="store_true", help="print JSON lines")
+
+
+def since(args: argparse.Namespace) -> int:
+    """Return the moment (ns) that ``--since`` means."""
+    return time.time_ns() - args.since if args.since else 0
+
+
+def limit(args: argparse.Namespace, every: int) -> int:
+    """Return how many rows are wanted."""
+    return args.limit if args.limit is not None else every if args.json else 50
+
+
+def _span(words: str) -> int:
+    """Read a span of time (``90s``, ``30m``, ``12h``, ``7d``) as nanoseconds."""
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+    number, unit = words[:-1], words[-1:]
+    if unit not in units or not number.isascii() or not number.isdigit():
+        raise argparse.ArgumentTypeError("wanted is a span of time: 90s, 30m, 12h, 7d")
+    return int(number) * units[unit] * 10**9
