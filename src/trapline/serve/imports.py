@@ -17,8 +17,8 @@ REFUSED: Final = frozenset(
         "smtplib", "http.client", "http.server", "urllib.request", "ftplib", "poplib",
         "imaplib", "nntplib", "telnetlib", "xmlrpc", "asyncio", "uvloop", "socketserver",
         "subprocess", "multiprocessing", "webbrowser", "pty", "aiosmtplib", "aiosmtpd",
-        "requests", "httpx", "urllib3", "aiohttp", "dns", "paramiko", "trapline.leash", "trapline.deliver",
-        "trapline.lookups",
+        "requests", "httpx", "urllib3", "aiohttp", "dns", "paramiko", "trapline.leash",
+        "trapline.deliver", "trapline.lookups",
     }
 )  # fmt: skip
 

@@ -25,7 +25,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
 
     def is_alive(self) -> bool:
         """Tell whether the worker still runs, and not another process with its number."""
-        return began(self.pid) == self.began
+        return began(self.pid) == self.began != 0
 
 
 def writable(plan: Plan) -> list[Path]:
@@ -34,12 +34,12 @@ def writable(plan: Plan) -> list[Path]:
     return [plan.journal, plan.state]
 
 
-def write(task: Task, walls: Walls | None) -> None:
+def write(task: Task, began: int, walls: Walls | None) -> None:
     """Say what took effect in this process."""
     state = State(
         worker=task.index,
         pid=os.getpid(),
-        began=began(os.getpid()),
+        began=began,
         version=task.plan.version,
         config=task.plan.config,
         walls=walls,

@@ -7,6 +7,7 @@ Must not be in here: binding, privileges (``supervisor``); anything that connect
 """
 
 import gc
+import os
 import signal
 import socket
 import sys
@@ -222,7 +223,9 @@ def main(words: list[str]) -> int:
     control = socket.socket(fileno=int(words[0]))
     task = receive(control)
     worker = Worker(task, control)
-    state.write(task, sandbox.enter(state.writable(task.plan)) if task.plan.sandbox else None)
+    began = state.began(os.getpid())  # the sandbox hides /proc
+    walls = sandbox.enter(state.writable(task.plan)) if task.plan.sandbox else None
+    state.write(task, began, walls)
     Signals(worker.loop, worker.stop)
     # What is here now stays for good: the collector need not look at it again.
     gc.collect()
