@@ -12,10 +12,12 @@ from trapline.events import (
     AuthTried,
     Entry,
     EnvelopeDropped,
+    Greeted,
     JournalShort,
     ListDelivered,
     MailOffered,
     OddHeard,
+    SensorStarted,
     SessionClosed,
     SessionRefused,
     TlsStarted,
@@ -64,6 +66,10 @@ def _what(entry: Entry) -> str:  # noqa: PLR0911 - one line for each kind of fac
             return f"{odd.what} {safe.text(odd.excerpt, 60)!r}"
         case TlsStarted() as tls:
             return f"{tls.version} {tls.cipher} {safe.text(tls.server_name, 60)}"
+        case Greeted() as greeted:
+            return f"{greeted.verb} {safe.text(greeted.name, 60)}"
+        case SensorStarted() as started:
+            return f"on {safe.text(started.address, 60)} as {started.persona}"
         case JournalShort() as short:
             state = "answering 452" if short.refusing else "taking mail again"
             return f"{octets(short.free)} free, {octets(short.wanted)} wanted: {state}"

@@ -69,8 +69,8 @@ def _entry(entry: Entry, octets: bytes | None) -> None:
             f"peer       {safe.text(stamp.peer)} port {stamp.port} -> {safe.text(stamp.local)}"
         )
     for name, value in msgspec.to_builtins(entry.event).items():
-        if name not in ("kind", "dialogue") and value not in ("", [], None):
-            shown = ", ".join(map(safe.wire, value)) if isinstance(value, list) else str(value)
+        if name not in ("kind", "dialogue") and value not in ("", (), None):
+            shown = ", ".join(map(safe.wire, value)) if isinstance(value, tuple) else str(value)
             print(f"{name:11}{safe.text(safe.wire(shown), 500)}")
     if isinstance(entry.event, SessionClosed):
         _dialogue(entry.event)

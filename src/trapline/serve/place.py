@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from trapline import safe
+from trapline.errors import TraplineError
 from trapline.persona import Identity, Persona
 from trapline.serve import tls
 from trapline.serve.loop import Loop
@@ -34,7 +35,6 @@ class Place:
     """One listener's trap with all it needs; ``ids`` goes on through all places."""
 
     __slots__ = (
-        "_certificate",
         "_context",
         "identity",
         "ids",
@@ -70,16 +70,16 @@ class Place:
         self.name, self.trap, self.persona, self.identity = name, trap, persona, identity
         self.settings, self.loop, self.limits, self.log = settings, loop, limits, log
         self.ids, self.implicit_tls = ids, implicit_tls
-        self._certificate = certificate
-        self._context: ssl.SSLContext | None = None
+        # Made now: once the sandbox stands, the key cannot be read any more.
+        self._context = tls.context(Path(certificate)) if certificate else None
         self.sessions = 0  # how many there were
         self.left = left  # told the peer's address when a connection is closed
         self.open: set[Dismissible] = set()
 
     def tls(self) -> ssl.SSLContext:
-        """Return the context for TLS handshakes, made when first asked for."""
+        """Return the context for TLS handshakes."""
         if self._context is None:
-            self._context = tls.context(Path(self._certificate))
+            raise TraplineError(f"{self.name}: a trap asked for TLS and has no certificate")
         return self._context
 
     def farewell(self, name: str) -> bytes:
