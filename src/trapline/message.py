@@ -25,13 +25,15 @@ class Attachment(msgspec.Struct, frozen=True, kw_only=True):
     type: str  # "application/zip"
     size: int  # octets, decoded
     sha256: str
+    danger: str = ""  # why it may harm who opens it: "Windows program"
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What the message with this entry id says, decoded and bounded.
 
     All text is from strangers: escape it wherever it is shown.  ``fingerprint`` is the
-    same for near-identical bodies; ``defects`` names what was malformed or cut.
+    same for near-identical bodies; ``defects`` names what was malformed or cut; ``clues``
+    are the marks of a relay test that the message bears.
     """
 
     entry: str
@@ -47,3 +49,4 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     attachments: tuple[Attachment, ...] = ()
     fingerprint: str = ""
     defects: tuple[str, ...] = ()
+    clues: tuple[str, ...] = ()

@@ -1,0 +1,156 @@
+"""Accounts: what is held against one indicator, decaying, saturating, bounded.
+
+An account adds evidence up by *witness*: for a host the kinds of evidence, for anything
+else the hosts it came from.  Each witness counts up to a cap, so that one flood is not a
+thousand witnesses, and everything halves with time.
+
+Must not be in here: what an entry weighs (``evidence``), whom it concerns (``suspects``).
+"""
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from trapline.listings import Kind
+
+WITNESSES: Final = 64  # kept of one account, the strongest
+EVIDENCE: Final = 24  # entry ids kept: the first few and the strongest
+FIRST: Final = 3
+FLOOR: Final = 0.01  # a score below is nothing, and the account is closed
+
+
+class Account(msgspec.Struct, kw_only=True):
+    """What is held against one indicator; ``sums`` are as of ``at`` (ns)."""
+
+    at: int
+    first: int
+    last: int
+    count: int = 0
+    sums: dict[str, float] = {}
+    tallies: dict[str, int] = {}
+    evidence: list[tuple[float, str]] = []
+    over: bool = False  # it was reported as having reached the threshold
+
+    def score(self, now: int, half_life: float) -> float:
+        """Return the sum over all witnesses, decayed to a time (half-life in ns)."""
+        return sum(self.sums.values()) * decay(now - self.at, half_life)
+
+    def bad(self, now: int, half_life: float, least: float) -> int:
+        """Count the witnesses that weigh at least so much by themselves."""
+        factor = decay(now - self.at, half_life)
+        return sum(weight * factor >= least for weight in self.sums.values())
+
+    def add(  # noqa: PLR0913 - one piece of evidence, whole
+        self,
+        entry: str,
+        at: int,
+        *,
+        witness: str,
+        weight: float,
+        cap: float,
+        half_life: float,
+        tallies: Mapping[str, int],
+    ) -> None:
+        """Take one piece of evidence; entries a little out of order do no harm."""
+        if at > self.at:
+            factor = decay(at - self.at, half_life)
+            self.sums = {name: value * factor for name, value in self.sums.items()}
+            self.at = at
+        else:
+            weight *= decay(self.at - at, half_life)
+        before = self.sums.get(witness, 0.0)
+        self.sums[witness] = max(before, min(cap, before + weight))
+        if len(self.sums) > WITNESSES:
+            del self.sums[min(self.sums, key=lambda name: (self.sums[name], name))]
+        self.first, self.last = min(self.first, at), max(self.last, at)
+        self.count += 1
+        for name, number in tallies.items():
+            self.tallies[name] = self.tallies.get(name, 0) + number
+        self._note(weight, entry)
+
+    def _note(self, weight: float, entry: str) -> None:
+        """Keep the entry's id, if it is among the first or the strongest."""
+        self.evidence.append((round(weight, 4), entry))
+        if len(self.evidence) > EVIDENCE:
+            weakest = min(range(EVIDENCE, FIRST - 1, -1), key=lambda at: self.evidence[at][0])
+            del self.evidence[weakest]
+
+    def named(self) -> tuple[str, ...]:
+        """Return the ids of the evidence, strongest first."""
+        return tuple(entry for _, entry in sorted(self.evidence, key=lambda pair: -pair[0]))
+
+
+def decay(elapsed: int, half_life: float) -> float:
+    """Return what is left of 1.0 after so many ns; never more than 1.0."""
+    return 1.0 if elapsed <= 0 else 2.0 ** -(elapsed / half_life)
+
+
+def reasons(account: Account, kind: Kind, hosts: int) -> tuple[str, ...]:
+    """Return what is held against an indicator, in sentences with numbers."""
+    verb = _VERBS.get(kind, "seen in")
+    said = [
+        text
+        for name, one, many in _SENTENCES
+        if (text := _counted(account, verb if name == "messages" else "", name, one, many))
+    ]
+    if kind is Kind.RECIPIENT and (tests := account.tallies.get("probes")):
+        said = [
+            *(s for s in said if "whether we relay" not in s),
+            f"drop box of {_number(tests, 'relay test')}",
+        ]
+    if said and kind is not Kind.HOST:
+        more = " or more" if hosts >= WITNESSES else ""
+        said[0] += f" from {_number(hosts, 'host')}{more}"
+    if said:
+        said[0] += f" {_between(account)}"
+    return tuple(said)
+
+
+_VERBS: Final = {
+    Kind.HOST: "offered",
+    Kind.NETWORK: "offered",
+    Kind.RECIPIENT: "was sent",
+}
+_SENTENCES: Final = (
+    ("messages", "{} message", "{} messages"),
+    ("uce", "{} message sells or lures", "{} messages sell or lure"),
+    ("bulk", "{} message is bulk or junk", "{} messages are bulk or junk"),
+    ("virus", "{} message carries malware", "{} messages carry malware"),
+    (
+        "unread",
+        "{} message could not be read any more",
+        "{} messages could not be read any more",
+    ),
+    ("probes", "tested once whether we relay", "tested {} times whether we relay"),
+    ("passwords", "guessed {} password", "guessed {} passwords"),
+    ("baits", "used bait credentials once", "used bait credentials {} times"),
+    ("refused", "tried {} recipient that we refused", "tried {} recipients that we refused"),
+    ("odd", "spoke once as no mail server does", "spoke {} times as no mail server does"),
+    ("smuggling", "tried once to smuggle a message", "tried {} times to smuggle messages"),
+    ("limits", "met a limit on connections", "met limits on connections {} times"),
+)
+
+
+def _counted(account: Account, verb: str, name: str, one: str, many: str) -> str:
+    count = account.tallies.get(name, 0)
+    if not count:
+        return ""
+    text = (one if count == 1 else many).format(f"{count:,}")
+    if name == "messages":
+        text = f"{verb} {text} to {_number(account.tallies.get('recipients', 0), 'recipient')}"
+    return text
+
+
+def _number(count: int, thing: str) -> str:
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
+def _between(account: Account) -> str:
+    first, last = (f"{_time(at):%Y-%m-%d %H:%M}" for at in (account.first, account.last))
+    return f"at {first} UTC" if first == last else f"between {first} and {last} UTC"
+
+
+def _time(at: int) -> dt.datetime:
+    return dt.datetime.fromtimestamp(at // 10**9, dt.UTC)
