@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from tests.publish.sample import LISTINGS, NOW
 
-from trapline import deliver
+from trapline import deliver, files
 from trapline.config import PublishSettings
-from trapline.deliver import files, orders, proof
+from trapline.deliver import orders, proof
 from trapline.deliver.orders import Failed, run
 from trapline.listings import Listing
 from trapline.publish import nftables, plain, postfix

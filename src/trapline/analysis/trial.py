@@ -13,7 +13,7 @@ import functools
 import ipaddress
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -73,75 +73,68 @@ class Allow(msgspec.Struct, frozen=True, kw_only=True):
         return "known correspondent" if value in self.correspondents else ""
 
 
+class _Index(msgspec.Struct):
+    """Genuine items by what one kind of indicator matches on."""
+
+    found: dict[str, list[int]] = {}
+    tried: int = 0  # items that carry anything of the kind
+    sources: dict[str, int] = {}  # how many of those each archive or log gave
+
+
 class Genuine:
-    """An index of genuine items: by every kind of indicator, who would be hit."""
+    """All genuine items, and who would be hit by an indicator of any kind."""
 
     def __init__(self, items: Iterable[Item], allow: Allow | None = None) -> None:
         self.allow = allow or Allow()
         self.items: Sequence[Item] = tuple(items)
-        self._found: dict[Kind, dict[str, list[int]]] = {kind: {} for kind in Kind}
-        self._tried: dict[Kind, list[int]] = {kind: [] for kind in Kind}
-        for at, item in enumerate(self.items):
-            self._take(at, item)
-        self._peers = sorted(
-            (int(ipaddress.ip_address(peer)), peer, tuple(items))
-            for peer, items in self._found[Kind.HOST].items()
-        )
-        self._sources = {kind: self._named(kind) for kind in Kind}
+        self._indices: dict[Kind, _Index] = {}
+        self._clients: list[tuple[int, str]] = []
 
     def tried(self, kind: Kind) -> int:
         """Count the items that carry what this kind of indicator matches on."""
-        return len(self._tried[kind])
+        return self._index(kind).tried
 
     def sources(self, kind: Kind) -> tuple[str, ...]:
         """Name the archives and logs those items are from, with how many each gave."""
-        return self._sources[kind]
+        counts = sorted(self._index(kind).sources.items())
+        return tuple(f"{source} ({count})" for source, count in counts)
 
     def hits(self, indicator: Indicator) -> list[Item]:
         """Return the items that a listing of the indicator would have blocked."""
         if (net := indicator.network()) is not None:
-            found = self._within(net)
+            values: Iterable[str] = self._within(net)
         else:
-            value = canonical(indicator.value)
-            found = iter(self._found[indicator.kind].get(value, ()))
-        return [self.items[at] for at in sorted(set(found))]
+            values = (canonical(indicator.value),)
+        found = self._index(indicator.kind).found
+        return [
+            self.items[at] for at in sorted({at for v in values for at in found.get(v, ())})
+        ]
 
-    def _take(self, at: int, item: Item) -> None:
-        hosts = [str(net.network_address) for p in item.peers if (net := addresses.network(p))]
-        senders = [canonical(s) for s in item.senders]
-        keys: dict[Kind, Iterable[str]] = {
-            Kind.HOST: hosts,
-            Kind.NETWORK: hosts,
-            Kind.HELO: map(canonical, item.helos),
-            Kind.SENDER: senders,
-            Kind.DOMAIN: _every_above(_domains(senders)),
-            Kind.SUBJECT: map(canonical, item.subjects),
-            Kind.RECIPIENT: map(canonical, item.recipients),
-            Kind.URL: _every_above(map(canonical, item.urls)),
-        }
-        for kind, values in keys.items():
-            wanted = {value for value in values if value}
-            if wanted:
-                self._tried[kind].append(at)
-            for value in wanted:
-                self._found[kind].setdefault(value, []).append(at)
+    def _index(self, kind: Kind) -> _Index:
+        """Return the index of a kind, made when it is first asked for."""
+        kind = Kind.HOST if kind is Kind.NETWORK else kind
+        if kind in self._indices:
+            return self._indices[kind]
+        index = self._indices[kind] = _Index()
+        for at, item in enumerate(self.items):
+            if values := set(filter(None, _VALUES[kind](item))):
+                index.tried += 1
+                index.sources[item.source] = index.sources.get(item.source, 0) + 1
+            for value in values:
+                index.found.setdefault(value, []).append(at)
+        if kind is Kind.HOST:
+            self._clients = sorted((int(ipaddress.ip_address(p)), p) for p in index.found)
+        return index
 
-    def _within(self, net: Network) -> Iterator[int]:
-        """Yield the items whose client lies in a network."""
-        first, last = int(net.network_address), int(net.broadcast_address)
-        begin = bisect.bisect_left(self._peers, (first, "", ()))
-        for number, peer, items in itertools.islice(self._peers, begin, None):
-            if number > last:
+    def _within(self, net: Network) -> Iterator[str]:
+        """Yield the clients of genuine mail that lie in a network."""
+        self._index(Kind.HOST)
+        begin = bisect.bisect_left(self._clients, (int(net.network_address), ""))
+        for number, client in itertools.islice(self._clients, begin, None):
+            if number > int(net.broadcast_address):
                 return
-            if (net.version == 6) == (":" in peer):
-                yield from items
-
-    def _named(self, kind: Kind) -> tuple[str, ...]:
-        counts: dict[str, int] = {}
-        for at in self._tried[kind]:
-            source = self.items[at].source
-            counts[source] = counts.get(source, 0) + 1
-        return tuple(f"{source} ({count})" for source, count in sorted(counts.items()))
+            if (net.version == 6) == (":" in client):
+                yield client
 
 
 def hold(suspect: Suspect, genuine: Genuine) -> Trial:
@@ -223,3 +216,18 @@ def _above(domain: str) -> Iterator[str]:
 
 def _every_above(domains: Iterable[str]) -> Iterator[str]:
     return (above for domain in domains for above in _above(domain))
+
+
+def _clients(item: Item) -> Iterable[str]:
+    return (str(net.network_address) for p in item.peers if (net := addresses.network(p)))
+
+
+_VALUES: Final[dict[Kind, Callable[[Item], Iterable[str]]]] = {
+    Kind.HOST: _clients,
+    Kind.HELO: lambda item: map(canonical, item.helos),
+    Kind.SENDER: lambda item: map(canonical, item.senders),
+    Kind.DOMAIN: lambda item: _every_above(_domains(map(canonical, item.senders))),
+    Kind.SUBJECT: lambda item: map(canonical, item.subjects),
+    Kind.RECIPIENT: lambda item: map(canonical, item.recipients),
+    Kind.URL: lambda item: _every_above(map(canonical, item.urls)),
+}

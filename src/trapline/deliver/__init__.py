@@ -16,9 +16,9 @@ from types import ModuleType
 
 import msgspec
 
-from trapline import rooms
+from trapline import files, rooms
 from trapline.config import PublishSettings
-from trapline.deliver import files, proof
+from trapline.deliver import proof
 from trapline.deliver.orders import Failed, run
 from trapline.listings import Listing
 from trapline.safe import text as safe
