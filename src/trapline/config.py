@@ -55,10 +55,10 @@ class JournalSettings(Struct, frozen=True, forbid_unknown_fields=True):
 class LimitSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """What one stranger may take of us."""
 
-    per_peer: Count = 200  # connections at the same time
-    per_network: Count = 1000  # of one /24 or /64
+    per_peer: Count = 2000  # connections at the same time
+    per_network: Count = 4000  # of one /24 or /64
     total: Count = 15000
-    per_peer_minute: Count = 6000  # new connections
+    per_peer_minute: Count = 60_000  # new connections
     idle_seconds: Amount = 300.0  # RFC 5321 section 4.5.3.2.7
     session_seconds: Amount = 3600.0
     grace_seconds: Amount = 5.0  # for running messages when we are told to stop

@@ -47,7 +47,7 @@ def of(entry: Entry) -> str:
     return f"{head} {entry.event.__struct_config__.tag:16} {_what(entry)}"
 
 
-def _what(entry: Entry) -> str:  # noqa: PLR0911 - one line for each kind of fact
+def _what(entry: Entry) -> str:  # noqa: C901, PLR0911 - a line for each kind of fact
     match entry.event:
         case MailOffered() as mail:
             return f"{_envelope(mail)} {octets(mail.size)} [{entry.id}]"
