@@ -51,6 +51,7 @@ def suspect(kind: Kind, value: str) -> Suspect:
         (Kind.DOMAIN, "news.shop.example"),
         (Kind.DOMAIN, "shop.example"),
         (Kind.SUBJECT, "re: invoice 7"),
+        (Kind.SUBJECT, "invoice #"),
         (Kind.RECIPIENT, "bob@ours.example"),
         (Kind.URL, "shop.example"),
     ],
@@ -71,7 +72,7 @@ def test_a_suspect_that_genuine_mail_carries_is_not_acquitted(kind: Kind, value:
         (Kind.HELO, "shop.example"),
         (Kind.SENDER, "mallory@news.shop.example"),
         (Kind.DOMAIN, "notshop.example"),
-        (Kind.SUBJECT, "invoice 7"),
+        (Kind.SUBJECT, "invoice due"),
         (Kind.URL, "m.www.shop.example"),
     ],
 )

@@ -61,7 +61,11 @@ def text(octets: bytes, charset: str = "") -> tuple[str, bool]:
     for name in dict.fromkeys((codec(charset), "utf-8")):
         if name:
             try:
-                return octets.decode(name), honest
+                shown = octets.decode(name)
+                # UTF-7 alone can spell half a character, which no file can hold.
+                if name == "utf-7":
+                    shown = shown.encode("utf-8", "replace").decode("utf-8")
+                return shown, honest  # noqa: TRY300 - two lines for one case
             except (UnicodeError, ValueError):
                 pass
         honest = not charset

@@ -20,6 +20,7 @@ import msgspec
 
 from trapline import addresses
 from trapline.addresses import Network
+from trapline.analysis import headers
 from trapline.listings import Indicator, Kind, Suspect, Trial
 
 SHOWN: Final = 24  # genuine items named in a trial; ``hits`` counts them all
@@ -104,7 +105,7 @@ class Genuine:
         if (net := indicator.network()) is not None:
             values: Iterable[str] = self._within(net)
         else:
-            values = (canonical(indicator.value),)
+            values = (_key(indicator),)
         found = self._index(indicator.kind).found
         return [
             self.items[at] for at in sorted({at for v in values for at in found.get(v, ())})
@@ -199,8 +200,15 @@ def acquainted(recipients: Iterable[str]) -> frozenset[str]:
 
 
 def canonical(text: str) -> str:
-    """Return the form in which names and subjects are compared: case and spaces undone."""
+    """Return the form in which names are compared: case and spaces undone."""
     return " ".join(text.casefold().split()).rstrip(" .")
+
+
+def _key(indicator: Indicator) -> str:
+    """Return the form in which genuine items are indexed."""
+    if indicator.kind is Kind.SUBJECT:
+        return headers.subject_key(indicator.value)
+    return canonical(indicator.value)
 
 
 def _domains(senders: Iterable[str]) -> frozenset[str]:
@@ -227,7 +235,7 @@ _VALUES: Final[dict[Kind, Callable[[Item], Iterable[str]]]] = {
     Kind.HELO: lambda item: map(canonical, item.helos),
     Kind.SENDER: lambda item: map(canonical, item.senders),
     Kind.DOMAIN: lambda item: _every_above(_domains(map(canonical, item.senders))),
-    Kind.SUBJECT: lambda item: map(canonical, item.subjects),
+    Kind.SUBJECT: lambda item: map(headers.subject_key, item.subjects),
     Kind.RECIPIENT: lambda item: map(canonical, item.recipients),
     Kind.URL: lambda item: _every_above(map(canonical, item.urls)),
 }
