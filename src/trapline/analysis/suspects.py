@@ -21,6 +21,7 @@ from trapline.listings import Indicator, Kind, Suspect
 from trapline.message import Facts
 
 DAY: Final = 86_400 * 10**9  # nanoseconds
+_ALONE: Final = frozenset({"odd", "limit"})  # a host's own affair: curious, not criminal
 NAMES: Final = 10  # recipients or URL hosts of one message that are held to account
 
 
@@ -57,18 +58,23 @@ class Docket:
     ) -> None:
         self.settings, self.exempt = settings or Settings(), exempt or Exempt()
         self.state = state or State()
+        self.touched: list[Indicator] = []  # by the last entry taken
         self._half_life = self.settings.half_life_days * DAY
 
     def take(self, entry: Entry, facts: Facts | None = None) -> probes.Probe | None:
         """Take one entry, with what its message says if it has one; return a relay test."""
+        self.touched = []
         probe = probes.judge(self.state.memory, entry, facts)
         peer = evidence.culprit(entry, facts, self.exempt)
         if not peer:
             return probe
-        for piece in evidence.weigh(entry, facts, probe, self.settings.weights, self.exempt):
+        weights = self.settings.weights
+        for piece in evidence.weigh(entry, facts, probe, weights, self.exempt):
             weighed = self._once(entry, piece)
-            shared = msgspec.structs.replace(weighed, cap=self.settings.cap_host)
             self._blame(entry, Indicator(Kind.HOST, peer), weighed.witness, weighed)
+            if weighed.witness in _ALONE:
+                continue
+            shared = msgspec.structs.replace(weighed, cap=self.settings.cap_host)
             for network, witness in networks(peer):
                 self._blame(entry, Indicator(Kind.NETWORK, network), witness, shared)
             if weighed.witness == "spam":
@@ -89,6 +95,11 @@ class Docket:
             if (suspect := self._suspect(Indicator(kind, value), account, now))
         ]
         return sorted(found, key=lambda s: (-s.score, s.indicator))
+
+    def suspect(self, indicator: Indicator, now: int) -> Suspect | None:
+        """Return what stands against one indicator; None where nothing does any more."""
+        account = self.state.accounts.get(indicator.kind, {}).get(indicator.value)
+        return self._suspect(indicator, account, now) if account else None
 
     def crossings(self, now: int) -> list[Suspect]:
         """Return those that reached the threshold since the last call, in that order.
@@ -128,6 +139,7 @@ class Docket:
             half_life=self._half_life,
             tallies=piece.tallies,
         )
+        self.touched.append(Indicator(kind, value))
         ripe = self._ripe(kind, account, at)
         if ripe and not account.over:
             self.state.ripe.append(indicator)
