@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -19,6 +19,7 @@ from trapline.journal.frames import THINNED, Frame
 from trapline.journal.positions import NOTHING, Position, Positions, behind, walk
 from trapline.journal.segments import Segment, listing, segment_path
 
+_GLANCE: Final = 2**15  # octets read at once where one entry is looked for
 _decode = msgspec.json.Decoder(Record).decode
 
 
@@ -115,7 +116,7 @@ def _held(directory: Path, entry_id: str) -> Iterator[tuple[Segment, Frame, Entr
     """Hold the segment of an entry open, at its frame."""
     writer, number, ordinal = split_id(entry_id)
     try:
-        segment = Segment(segment_path(directory, writer, number))
+        segment = Segment(segment_path(directory, writer, number), _GLANCE)
     except FileNotFoundError:
         raise NoEntry(entry_id) from None
     with segment:

@@ -29,7 +29,6 @@ from trapline.journal.frames import (
 )
 
 WINDOW: Final = 2**20  # octets read at once
-_NEAR: Final = 2**18  # octets that are read through rather than searched
 _NAME: Final = re.compile(r"([A-Za-z0-9_]{1,32})-(\d{8,})\.seg")
 
 
@@ -67,8 +66,8 @@ class Segment:
     ``damage`` the (from, to) offsets skipped on the way, ``seal`` what ended it, if so.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Open it.
+    def __init__(self, path: Path, window: int = WINDOW) -> None:
+        """Open it; ``window`` is how many octets are read at once.
 
         Raises:
             JournalError: no header block is whole, or it belongs to another segment, so
@@ -92,7 +91,7 @@ class Segment:
         self.damage: list[tuple[int, int]] = []
         self.seal: Seal | None = None
         self._mark = bytes.fromhex(header.mark)
-        self._window, self._base = b"", 0
+        self._reach, self._window, self._base = window, b"", 0
         self._size = 0
 
     def __enter__(self) -> Self:
@@ -141,7 +140,7 @@ class Segment:
         middle of bodies is safe.
         """
         low, high = FIRST, self.size() if ordinal > 0 else FIRST
-        while high - low > _NEAR:
+        while high - low > 2 * self._reach:
             middle = (low + high) // 2
             self._size, self._window, self._base = high, b"", middle
             at = self._resync(middle - 1)
@@ -199,13 +198,13 @@ class Segment:
             start += len(piece)
 
     def _load(self, at: int, octets: int) -> None:
-        self._window, self._base = _read(self._file, max(WINDOW, octets), at), at
+        self._window, self._base = _read(self._file, max(self._reach, octets), at), at
 
     def _resync(self, at: int) -> int | None:
         """Find the next good frame behind a bad one."""
         at += 1
         while at + HEAD.size <= self._size:
-            self._load(at, WINDOW)
+            self._load(at, HEAD.size)
             found = self._window.find(self._mark)
             while found >= 0:
                 base, window = self._base, self._window
