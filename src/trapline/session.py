@@ -22,7 +22,8 @@ DIALOGUE: Final = 16 * 2**10  # octets of dialogue kept for the record of one se
 OUTBOX: Final = 64 * 2**10  # octets of replies that may wait for a slow reader
 _LINE_COST: Final = 16  # what a line of dialogue costs besides its octets
 _END: Final = b"\r\n.\r\n"
-_SPLIT: Final = len(_END) - 1  # octets that may be the beginning of the end
+_LOOSE: Final = (b"\n.\n", b"\n.\r\n", b"\n.\r\r\n")  # what ends the data for loose servers
+_SPLIT: Final = len(_LOOSE[2])  # octets that may be the beginning of the end
 
 
 class Need(enum.Enum):
@@ -192,20 +193,22 @@ class Session:
         kept, size = bytearray(), -2
         window = b"\r\n" + self._take()  # the data begins at the start of a line
         line_start = False  # whether CR LF was the last that left the window
+        start = 2  # of the first line in the window
         if loose is None:
-            loose = _bare_first_line(window, 2)
+            loose = _bare_first_line(window, start)
         while (found := _end_of_data(window, loose=bool(loose))) is None:
             cut = max(0, len(window) - _SPLIT)
             cut -= window[cut - 1 : cut] == b"\r"
             piece = _undotted(window[:cut], line_start=line_start)
             line_start = window[cut - 2 : cut] == b"\r\n" if cut > 1 else line_start and not cut
             window = window[cut:]
+            start = max(0, start - cut)
             size += len(piece)
             kept += piece[: max(0, limit + 2 - len(kept))]
             await self._more()
             window += self._take()
             if loose is None:
-                loose = _bare_first_line(window, 0)
+                loose = _bare_first_line(window, start)
         end, after = found
         piece = _undotted(window[:end], line_start=line_start)
         self._chunk, self._at = window, after
@@ -329,11 +332,12 @@ def _end_of_data(window: bytes, *, loose: bool) -> tuple[int, int] | None:
     if not loose:
         at = stringzilla.find(window, _END)
         return None if at < 0 else (at + 2, at + 5)
-    at = stringzilla.find(window, b"\n.\r\n")
-    bare = stringzilla.find(window, b"\n.\n", 0, at + 3 if at >= 0 else len(window))
-    if bare >= 0:
-        return bare + 1, bare + 3
-    return None if at < 0 else (at + 1, at + 4)
+    first, length = len(window), 0
+    for end in _LOOSE:
+        at = stringzilla.find(window, end, 0, min(len(window), first + len(end)))
+        if 0 <= at < first:
+            first, length = at, len(end)
+    return (first + 1, first + length) if length else None
 
 
 def _undotted(piece: bytes, *, line_start: bool) -> bytes:

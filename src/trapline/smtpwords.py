@@ -113,6 +113,7 @@ class Dialogue:
     """What was agreed so far in one session; see the module's docstring for who owns what."""
 
     __slots__ = (
+        "claimed",
         "content",
         "errors",
         "helo",
@@ -153,6 +154,7 @@ class Dialogue:
         self.content: bytes | bytearray = b""  # those chunks, for ``chunk_read``
         self.messages = 0  # taken in this session
         self.user = ""  # whom the peer authenticated as
+        self.claimed = ""  # whom it tried to authenticate as, last
         self.tls = False
         self.errors = self.junk = 0
         self.scratch: dict[str, Any] = {}  # whatever else a dialect wants to remember

@@ -13,6 +13,7 @@ from trapline.smtpwords import Dialogue
 
 HUGE: Final = 2**63 - 1  # what fits into an off_t
 NOTIFY: Final = {"NEVER": 1, "SUCCESS": 2, "FAILURE": 4, "DELAY": 8}
+HEX: Final = re.compile(r"[0-9A-Fa-f]*")
 BAD_XTEXT: Final = re.compile(r"\+(?![0-9A-Fa-f]{2})")
 
 Trouble = tuple[str, str]
@@ -45,8 +46,6 @@ def _check(name: str, value: str, seen: set[str], talk: Dialogue) -> str:
         talk.scratch["size"] = int(value)
         return ""
     if name == "AUTH":
-        if not talk.policy.offers_auth(talk):
-            return "AUTH_DISABLED_PARAMETER"
         if "auth" in talk.scratch:
             return "AUTH_TWICE_PARAMETER"
         if value != "<>":
@@ -54,8 +53,7 @@ def _check(name: str, value: str, seen: set[str], talk: Dialogue) -> str:
         return ""
     if name == "RET":
         return "BAD_RET" if twice or value.upper() not in ("FULL", "HDRS") else ""
-    text = unxtext(value)
-    return "" if text is not None and not twice and _printable(text) else "BAD_ENVID"
+    return "" if xtext(value) and not twice and _printable_xtext(value) else "BAD_ENVID"
 
 
 def of_rcpt(options: Sequence[str]) -> Trouble | None:
@@ -85,17 +83,25 @@ def _orcpt(value: str) -> bool:
     kind, semicolon, address = value.partition(";")
     if not kind or not semicolon:
         return False
-    if kind.upper() == "UTF-8":
-        return unxtext(address) is not None or "\\x{" in address
-    return unxtext(address) is not None
+    return (uxtext if kind.upper() == "UTF-8" else xtext)(address)
 
 
-def unxtext(text: str) -> str | None:
-    """Undo xtext (RFC 3461 section 4), leniently; None: a plus without two hex digits."""
-    if BAD_XTEXT.search(text):
-        return None
-    return re.sub(r"\+(..)", lambda m: chr(int(m[1], 16)), text)
+def xtext(text: str) -> bool:
+    """Tell whether this is xtext (RFC 3461 section 4): two hex digits after each plus."""
+    return not BAD_XTEXT.search(text)
 
 
-def _printable(text: str) -> bool:
-    return all(" " <= c <= "~" for c in text)
+def uxtext(text: str) -> bool:
+    r"""Tell whether this is unitext (RFC 6533 section 3): only ``\x{...}`` is special."""
+    parts = text.split("\\x{")[1:]
+    points = [part.partition("}") for part in parts]
+    return all(brace and _code_point(digits) for digits, brace, _ in points)
+
+
+def _code_point(digits: str) -> bool:
+    return bool(HEX.fullmatch(digits)) and (not digits or int(digits, 16) <= 0x10FFFF)
+
+
+def _printable_xtext(text: str) -> bool:
+    plain = re.sub(r"\+(..)", lambda m: chr(int(m[1], 16)), text)
+    return bool(plain) and all(" " <= c <= "~" for c in plain)

@@ -4,7 +4,6 @@ Source: sasl_decode64() and the CRAM-MD5 plug-in of Cyrus SASL 2.1.28.
 """
 
 import base64
-import binascii
 import re
 from typing import Final
 
@@ -14,14 +13,14 @@ from trapline.smtpwords import Dialogue
 BASE64: Final = re.compile(rb"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 
 
-def decoded(text: bytes) -> bytes | None:
-    """Decode base64 strictly; None: it is none."""
-    if not BASE64.fullmatch(text):
-        return None
-    try:
-        return base64.b64decode(text)
-    except binascii.Error:
-        return None
+def decoded(text: bytes) -> tuple[bytes, str]:
+    """Decode base64; the second value names the refusal if it is none, else it is ""."""
+    whole = len(text) // 4 * 4
+    if not BASE64.fullmatch(text[:whole]) or (whole < len(text) and text[:whole][-1:] == b"="):
+        return b"", "BAD_BASE64"
+    if whole < len(text):
+        return b"", "SHORT_BASE64"
+    return base64.b64decode(text), ""
 
 
 def encoded(octets: bytes) -> str:

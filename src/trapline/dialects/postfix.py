@@ -27,7 +27,12 @@ from trapline.session import Content
 from trapline.smtpwords import Act, Answer, Answers, Dialogue, Ruling, State
 
 S = State
-_IN_MAIL: Final = {"ETRN": "ETRN_IN_MAIL", "MAIL": "NESTED_MAIL"}
+_IN_MAIL: Final = {
+    "ETRN": "ETRN_IN_MAIL",
+    "MAIL": "NESTED_MAIL",
+    "XCLIENT": "IN_MAIL",
+    "XFORWARD": "IN_MAIL",
+}
 ORDER: Final[dict[State, dict[str, str]]] = {
     S.CONNECTED: {"RCPT": "NEED_MAIL", "DATA": "NEED_RCPT"},
     S.GREETED: {"RCPT": "NEED_MAIL", "DATA": "NEED_RCPT"},
@@ -38,9 +43,9 @@ ORDER: Final[dict[State, dict[str, str]]] = {
 }
 REPLIES: Final = frozenset(
     """
-    AUTH_DISABLED_PARAMETER AUTH_IN_MAIL AUTH_MALFORMED AUTH_NOT_ENABLED
+    ATTRIBUTE_SYNTAX AUTH_NOBODY NOT_AUTHORIZED AUTH_MALFORMED AUTH_NOT_ENABLED
     AUTH_NO_MECHANISM AUTH_OK AUTH_REFUSED AUTH_SYNTAX AUTH_TWICE AUTH_TWICE_PARAMETER
-    BAD_BASE64 BAD_ENVID BAD_NOTIFY BAD_ORCPT BAD_RECIPIENT BAD_RET BAD_SENDER BAD_SIZE
+    BAD_BASE64 SHORT_BASE64 BAD_ENVID BAD_NOTIFY BAD_ORCPT BAD_RECIPIENT BAD_RET BAD_SENDER BAD_SIZE
     BAD_SYNTAX BAD_UTF8 BANNER BDAT_DISCARDED BDAT_NULL BDAT_OK BDAT_SYNTAX BDAT_TOO_BIG
     BYE CANCELLED CHALLENGE CHUNKS_KEPT DATA_GO DATA_SYNTAX EHLO EHLO_SYNTAX ETRN_BAD
     ETRN_DENIED ETRN_SYNTAX FORBIDDEN HELO HELO_SYNTAX KEPT MAIL_OK MAIL_SYNTAX NOOP
@@ -53,16 +58,19 @@ REPLIES: Final = frozenset(
 ) | {name for row in ORDER.values() for name in row.values()}
 LIMITED: Final = frozenset(("HELO", "EHLO", "RSET", "NOOP", "VRFY", "ETRN"))  # junk
 LAST: Final = frozenset(("HELO", "EHLO", "DATA", "NOOP", "VRFY"))  # of a pipelined group
-BEFORE_TLS: Final = frozenset(("HELO", "EHLO", "STARTTLS", "NOOP", "QUIT", "HELP"))
-HEADER: Final = re.compile(r"[!-9;-~][ -9;-~]*:")
+BEFORE_TLS: Final = frozenset(("HELO", "EHLO", "STARTTLS", "NOOP", "QUIT", "HELP", "XCLIENT"))
+HEADER: Final = re.compile(r"[!-9;-~]+[ \t]*:")
 HUGE: Final = 2**63 - 1  # what fits into an off_t
 RECORD: Final = 2048  # octets of a line in a queue file; longer ones are split
 
 # What nearly all clients send; anything else takes the long way to the same answer.
-_HOT: Final = r"<([A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*@(?:[A-Za-z][A-Za-z0-9]*\.)+[A-Za-z]+)>"
+_HOT: Final = (
+    r"<([A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*"
+    r"@(?:[A-Za-z][A-Za-z0-9]{0,62}\.)+[A-Za-z]{1,63})>"
+)
 HOT_MAIL: Final = re.compile(rf"MAIL FROM:{_HOT}\r\n".encode())
 HOT_RCPT: Final = re.compile(rf"RCPT TO:{_HOT}\r\n".encode())
-HOT_LINE: Final = 200  # octets; no label or host name within can be too long... 63
+HOT_LINE: Final = 200  # octets; no host name within can be too long
 
 
 class Dialect:
@@ -92,6 +100,8 @@ class Dialect:
             "NOOP": self._noop,
             "VRFY": self._vrfy,
             "ETRN": self._etrn,
+            "XCLIENT": self._not_authorized,
+            "XFORWARD": self._not_authorized,
             "QUIT": self._quit,
         }
         if "HELP" in persona.replies:
@@ -159,16 +169,17 @@ class Dialect:
         text = line.rstrip(b"\r\n").partition(b"\0")[0]
         if text == b"*":
             return self._settle(self._refuse("CANCELLED", talk), errors, talk)
-        if (octets := sasl.decoded(text)) is None:
-            return self._settle(self._refuse("BAD_BASE64", talk), errors, talk)
-        return octets
+        octets, trouble = sasl.decoded(text)
+        return self._settle(self._refuse(trouble, talk), errors, talk) if trouble else octets
 
     def authenticated(self, mechanism: str, talk: Dialogue, *, accepted: bool) -> Answer:
         """Answer credentials."""
         errors = talk.errors
         if accepted:
             return self._settle(self.answers.fixed("AUTH_OK"), errors, talk)
-        return self._settle(self._refuse("AUTH_REFUSED", talk), errors, talk)
+        nobody = not talk.claimed.partition("\0")[0]
+        refusal = self._refuse("AUTH_NOBODY" if nobody else "AUTH_REFUSED", talk)
+        return self._settle(refusal, errors, talk)
 
     def malformed(self, mechanism: str, talk: Dialogue) -> Answer:
         """Answer a response that is not what the mechanism asks for."""
@@ -289,19 +300,21 @@ class Dialect:
         if not talk.policy.offers_auth(talk):
             return self._refuse("AUTH_NOT_ENABLED", talk)
         if talk.state not in (S.CONNECTED, S.GREETED, S.ASTRAY):
-            return self._refuse("AUTH_IN_MAIL", talk)
+            return self._refuse("IN_MAIL", talk)
         if talk.user:
             return self._refuse("AUTH_TWICE", talk)
         if not 2 <= len(tokens) <= 3:
             return self._refuse("AUTH_SYNTAX", talk)
         initial = None
         if len(tokens) == 3:
-            initial = sasl.decoded(tokens[2].text.encode("latin-1"))
-            if initial is None:
-                return self._refuse("BAD_BASE64", talk)
+            initial, trouble = sasl.decoded(tokens[2].text.encode("latin-1"))
+            if trouble:
+                return self._refuse(trouble, talk)
         mechanism = tokens[1].text.upper()
         if mechanism not in self.mechanisms:
             return self._refuse("AUTH_NO_MECHANISM", talk)
+        if initial is not None and mechanism == "CRAM-MD5":
+            return self._refuse("AUTH_MALFORMED", talk)  # the server speaks first
         return Answer(b"", Act.AUTH, verb=mechanism, initial=initial)
 
     def _mail(self, tokens: Tokens, talk: Dialogue) -> Answer:
@@ -440,6 +453,11 @@ class Dialect:
             return self._refuse("ETRN_BAD", talk)
         return self._refuse("ETRN_DENIED", talk, name=name)
 
+    def _not_authorized(self, tokens: Tokens, talk: Dialogue) -> Answer:
+        if len(tokens) < 2:
+            return self._refuse("ATTRIBUTE_SYNTAX", talk, verb=tokens[0].text.upper())
+        return self._refuse("NOT_AUTHORIZED", talk)
+
     def _quit(self, tokens: Tokens, talk: Dialogue) -> Answer:
         return self.answers.fixed("BYE", Act.CLOSE)
 
@@ -463,8 +481,8 @@ def _stored(content: Content) -> int:
     octets = bytes(content.octets)
     if content.size > len(octets):
         return content.size
-    lines = octets.split(b"\n")
-    size = 0 if not lines[-1] else len(lines.pop()) + 2
+    *lines, tail = octets.split(b"\n")
+    size = len(tail) + 2 if tail else 0
     for line in lines:
         length = len(line.rstrip(b"\r"))
         size += length + 2 + length // (RECORD + 1) * 2

@@ -61,9 +61,10 @@ async def authenticate(
         return ended.answer
     if tried is None:
         return dialect.malformed(begun.verb, talk)
+    talk.claimed = _text(tried.user)
     accepted = _judge(policy, talk, tried)
     if accepted:
-        talk.user = _text(tried.user)
+        talk.user = talk.claimed
     session.note(_event(begun.verb, tried, accepted=accepted))
     return dialect.authenticated(begun.verb, talk, accepted=accepted)
 
