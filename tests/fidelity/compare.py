@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from typing import Final
 
 import msgspec
-
 from tests.fidelity.play import Transcript
 from tests.fidelity.script import Dialogue, Step
 

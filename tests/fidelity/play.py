@@ -6,16 +6,17 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from typing import Any, Final
+from typing import Final
 
 import msgspec
-
 from tests.fidelity.script import Dialogue, Step
+
 from trapline.rehearsal import Rehearsal
 from trapline.session import Need, Session, Tls
 
 Connect = Callable[[], socket.socket]
 Trap = Callable[[Session], Coroutine[Need, None, None]]
+Player = Callable[[Dialogue], "Transcript"]
 
 PATIENCE: Final = 4.0  # seconds to wait for a reply that was expected
 GRACE: Final = 0.03  # seconds to see whether more comes than was expected
@@ -67,6 +68,10 @@ class Wire:
             return FAILED
         return AGREED
 
+    def close(self) -> None:
+        """Close the connection."""
+        self.connection.close()
+
     def finish(self) -> None:
         """Close our half of the connection."""
         with contextlib.suppress(OSError):
@@ -86,15 +91,13 @@ class Wire:
 
 def over_tcp(dialogue: Dialogue, connect: Connect) -> Transcript:
     """Play a dialogue with whatever listens there."""
-    with contextlib.closing(connect()) as connection:
-        wire, heard, steps = Wire(connection), list[bytes](), list(dialogue.steps)
+    with contextlib.closing(Wire(connect())) as wire:
+        heard, steps = list[bytes](), list(dialogue.steps)
         early = steps.pop(0) if steps[0].how == "early" else Step(b"", 0)
         wire.send(early.octets)
         heard.append(wire.listen(1 + early.replies))
         heard += [_act(wire, step) for step in steps]
         heard[-1] += wire.listen(99, LAST)
-        connection = wire.connection
-        connection.close()
         return Transcript(tuple(heard), wire.closed)
 
 
@@ -160,7 +163,7 @@ def _pieces(step: Step, session: Session) -> Iterator[bytes]:
             yield step.octets
 
 
-def _with_tls(heard: list[bytes], steps: list[Step], stage: Any) -> list[bytes]:
+def _with_tls(heard: list[bytes], steps: list[Step], stage: Rehearsal) -> list[bytes]:
     """Put in what a handshake would have told."""
     told = AGREED if stage.session.tls else FAILED
     return [

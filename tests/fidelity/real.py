@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-
 from tests.fidelity import debian
 from tests.fidelity.debian import Missing
 from tests.fidelity.stage import Stage, uid_of
 
 HOST: Final = "mx1.example.net"
+SELF_SIGNED: Final = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
 _STARTING: Final = 30.0  # seconds that a server may take until it answers
 
 POSTFIX_MAIN: Final = """\
@@ -169,8 +169,7 @@ def certify(scratch: Path) -> None:
     """Make a self-signed certificate for the server."""
     if not (scratch / "cert.pem").exists():
         subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
-            + ["-subj", f"/CN={HOST}", "-keyout", "key.pem", "-out", "cert.pem"],
+            [*SELF_SIGNED, "-subj", f"/CN={HOST}", "-keyout", "key.pem", "-out", "cert.pem"],
             cwd=scratch,
             capture_output=True,
             check=True,

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from tests.fidelity.debian import Missing
+
 from trapline.rehearsal import LOCAL, PEER
 
 USERS: Final = ("Debian-exim", "smmta", "smmsp")  # wanted by servers that are not installed
