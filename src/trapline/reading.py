@@ -13,12 +13,12 @@ from typing import Any, Final
 import msgspec
 
 from trapline import journal
-from trapline.analysis import messages, overview
+from trapline.analysis import messages, overview, stats
 from trapline.config import home
 from trapline.errors import JournalError, NoEntry
 from trapline.events import Entry, JournalShort, MailOffered
 from trapline.lake import Lake
-from trapline.message import Facts
+from trapline.message import Facts, Sort
 from trapline.serve import state
 
 Row = dict[str, Any]
@@ -85,6 +85,16 @@ def facts_of(name: str) -> Facts | None:
         return None
     stamp = found.stamp
     return messages.facts(name, found.event, octets, stamp.peer, local=stamp.local)
+
+
+def facts_of_few() -> dict[str, Facts]:
+    """Return by entry what is known of messages with few recipients: possible relay tests."""
+    with lake() as opened:
+        rows = opened.query(stats.FEW)
+    return {
+        name: Facts(entry=name, subject=subject, sort=Sort(sort), clues=tuple(clues))
+        for name, subject, sort, clues in rows
+    }
 
 
 def status() -> Row:

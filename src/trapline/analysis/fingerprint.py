@@ -18,13 +18,14 @@ from trapline.analysis import headers, links, mime
 
 SKETCH: Final = 4  # hashes; fewer join strangers, more part copies (see the specification)
 TEXT: Final = 64 * 2**10  # characters that are read
+LONG: Final = 5  # letters; shorter words are everybody's
 FEW: Final = 8  # words below which a sketch says too little and all words are taken
-_DROPPED: Final = re.compile(r"\S{0,200}(?:[\d@]|://|www\.)\S{0,200}|[!-~]{20,}")
+_PERSONAL: Final = re.compile(r"[\d@]|://|www\.|^[!-~]{20,}$")  # a token, a number, a link
 _GREETING: Final = re.compile(
     r"(?im)^[^\w\n]{0,9}(?:hi|hello|hey|dear|hallo|liebe[rs]?|sehr geehrte[rs]?|bonjour"
     r"|ch[eè]re?|hola|estimad[oa]|ol[aá]|caro|gentile|attn)\b[^\n]{0,60}$"
 )
-_WORD: Final = re.compile(r"[^\W\d_]{5,19}")  # short words are everybody's
+_WORD: Final = re.compile(r"[^\W\d_]{5,19}")
 
 
 def fingerprint(octets: bytes) -> str:
@@ -56,8 +57,7 @@ def readable(mail: mime.Mail, limit: int = TEXT) -> tuple[str, list[str], bool]:
 def of(mail: mime.Mail, text: str) -> str:
     """Return the fingerprint of a message that was taken apart and read before."""
     names = set(_WORD.findall(headers.decoded(mail.headers.get("to")).lower()))
-    text = _DROPPED.sub(" ", _GREETING.sub(" ", text[:TEXT])).lower()
-    words = set(_WORD.findall(text)) - names
+    words = _words(_GREETING.sub(" ", text[:TEXT]).lower()) - names
     if len(words) < FEW:
         rest = [hashlib.sha256(p.content()).digest() for p in mail.parts if _is_file(p)]
         if not words and not rest:
@@ -66,6 +66,18 @@ def of(mail: mime.Mail, text: str) -> str:
         return "x" + hashlib.sha256(whole).hexdigest()[:15]
     sketch = sorted(crc32(word.encode("utf-8", "replace")) for word in words)[:SKETCH]
     return "w" + hashlib.sha256(repr(sketch).encode()).hexdigest()[:15]
+
+
+def _words(text: str) -> set[str]:
+    """Return the long words of a text, those of personal tokens left out."""
+    words = set[str]()
+    for token in set(text.split()):
+        if token.isalpha() and len(token) < 20:
+            if len(token) >= LONG:
+                words.add(token)
+        elif len(token) >= LONG and not _PERSONAL.search(token):
+            words.update(_WORD.findall(token))
+    return words
 
 
 def _is_file(part: mime.Part) -> bool:

@@ -75,7 +75,7 @@ _VENDORS: Final = tuple(
         ("Gmail", r"message (?:wasn'?t|not|couldn'?t be) delivered|address not found"),
         ("vacation", r"i (?:am|will be) (?:currently )?(?:out of (?:the )?office|on vacation)"),
         ("general", r"(?:mail|message) (?:you sent|could not be delivered|was undeliverable)"),
-        ("general", r"(?:following|these) (?:addr|recipient|user).{0,40}(?:fail|error|not|inv)"),
+        ("general", r"(?:following|these) (?:addr|recipient|user).{0,40}(?:fail|err|not|inv)"),
         ("Amazon", r'"notificationType"\s*:\s*"(?:bounce|complaint|delivery)"'),
         ("mobile", r"^\W*error:? |message (?:was|has) not (?:been )?(?:sent|delivered)"),
         ("general", r"(?:unable|failed|cannot|could not|can ?not) (?:to )?deliver"),

@@ -17,6 +17,8 @@ from typing import Final
 
 import msgspec
 
+from trapline.analysis import headers
+
 DEPTH: Final = 16  # levels of multipart or message; genuine mail rarely passes 6
 PARTS: Final = 200  # leaf parts of one message
 HEADERS: Final = 1000  # fields of one header block
@@ -38,17 +40,18 @@ class Headers(msgspec.Struct, frozen=True):
     """The fields of one header block: names in lower case, values latin-1, unfolded."""
 
     fields: tuple[tuple[str, str], ...] = ()
+    first: dict[str, str] = {}
 
     def get(self, name: str) -> str:
         """Return the first field of that name, or ""."""
-        return next((value for key, value in self.fields if key == name), "")
+        return self.first.get(name, "")
 
     def all(self, name: str) -> list[str]:
         """Return every field of that name, topmost first."""
         return [value for key, value in self.fields if key == name]
 
     def __contains__(self, name: str) -> bool:
-        return any(key == name for key, _ in self.fields)
+        return name in self.first
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -89,10 +92,10 @@ def parse(octets: bytes) -> Mail:
     if b"\n" not in octets[:HEADER_BLOCK] and b"\r" in octets[:HEADER_BLOCK]:
         octets = octets.replace(b"\r", b"\n")
         defects["bare-cr"] = None
-    headers, body = split(octets, defects)
-    kind, parameters = typed(headers, defects)
-    parts = tuple(_leaves(headers, body, defects))
-    return Mail(headers, kind, parameters, parts, tuple(defects))
+    fields, body = split(octets, defects)
+    kind, parameters = typed(fields, defects)
+    parts = tuple(_leaves(fields, body, defects))
+    return Mail(fields, kind, parameters, parts, tuple(defects))
 
 
 def split(octets: bytes, defects: dict[str, None]) -> tuple[Headers, bytes]:
@@ -116,12 +119,12 @@ def split(octets: bytes, defects: dict[str, None]) -> tuple[Headers, bytes]:
     if end - start > HEADER_BLOCK or len(fields) > HEADERS:
         defects["headers-cut"] = None
     read = tuple(_field(name, value, defects) for name, value in fields[:HEADERS])
-    return Headers(read), octets[body:]
+    return Headers(read, dict(reversed(read))), octets[body:]
 
 
-def typed(headers: Headers, defects: dict[str, None]) -> tuple[str, dict[str, str]]:
+def typed(fields: Headers, defects: dict[str, None]) -> tuple[str, dict[str, str]]:
     """Return the media type and its parameters; text/plain where there is none."""
-    value = headers.get("content-type")
+    value = fields.get("content-type")
     if not value:
         return "text/plain", {}
     kind, parameters = valued(value)
@@ -142,13 +145,13 @@ def valued(value: str) -> tuple[str, dict[str, str]]:
     return kind, dict(reversed(found))  # the first of a name counts
 
 
-def _leaves(headers: Headers, body: bytes, defects: dict[str, None]) -> Iterator[Part]:
+def _leaves(fields: Headers, body: bytes, defects: dict[str, None]) -> Iterator[Part]:
     """Yield the leaf parts, depth first, without recursion."""
-    waiting = [(headers, body, 0, False)]
+    waiting = [(fields, body, 0, False)]
     count = 0
     while waiting:
-        headers, body, depth, enclosed = waiting.pop()
-        kind, parameters = typed(headers, defects)
+        fields, body, depth, enclosed = waiting.pop()
+        kind, parameters = typed(fields, defects)
         inner: list[bytes] | None = None
         if depth >= DEPTH:
             if kind.startswith(("multipart/", "message/")):
@@ -156,7 +159,7 @@ def _leaves(headers: Headers, body: bytes, defects: dict[str, None]) -> Iterator
         elif kind.startswith("multipart/"):
             inner = _pieces(body, parameters.get("boundary", ""), defects)
         elif kind in {"message/rfc822", "message/global"}:
-            inner, enclosed = [_transferred(headers, body)], True
+            inner, enclosed = [_transferred(fields, body)], True
         if inner is not None:
             split_ones = [split(piece, defects) for piece in inner]
             waiting += [(h, b, depth + 1, enclosed) for h, b in reversed(split_ones)]
@@ -165,15 +168,15 @@ def _leaves(headers: Headers, body: bytes, defects: dict[str, None]) -> Iterator
         if count > PARTS:
             defects["too-many-parts"] = None
             return
-        yield _part(kind, parameters, headers, body, enclosed=enclosed)
+        yield _part(kind, parameters, fields, body, enclosed=enclosed)
 
 
 def _part(
-    kind: str, parameters: dict[str, str], headers: Headers, body: bytes, *, enclosed: bool
+    kind: str, parameters: dict[str, str], fields: Headers, body: bytes, *, enclosed: bool
 ) -> Part:
-    disposition, more = valued(headers.get("content-disposition"))
+    disposition, more = valued(fields.get("content-disposition"))
     name = more.get("filename") or parameters.get("name", "")
-    encoding = headers.get("content-transfer-encoding").strip().lower()
+    encoding = fields.get("content-transfer-encoding").strip().lower()
     return Part(kind, parameters, disposition, name, encoding, body, enclosed)
 
 
@@ -216,9 +219,9 @@ def _before(body: bytes, start: int, at: int) -> bytes:
     return body[start : max(start, end)]
 
 
-def _transferred(headers: Headers, body: bytes) -> bytes:
+def _transferred(fields: Headers, body: bytes) -> bytes:
     """Return an enclosed message; some encode it, against RFC 2046 section 5.2.1."""
-    encoding = headers.get("content-transfer-encoding").strip().lower()
+    encoding = fields.get("content-transfer-encoding").strip().lower()
     return Part("", {}, "", "", encoding, body, enclosed=True).content()
 
 
@@ -249,10 +252,11 @@ def _unquoted(value: str) -> str:
 
 
 def _collapsed(value: str | tuple[str | None, str | None, str]) -> str:
-    try:
-        return email.utils.collapse_rfc2231_value(value)
-    except ValueError:  # a charset with a NUL in its name
-        return value if isinstance(value, str) else value[2]
+    """Read an RFC 2231 value: the octets stand in latin-1 behind charset and language."""
+    if isinstance(value, str):
+        return value
+    charset, _, text = value
+    return headers.text(text.encode("latin-1", "replace"), charset or "")[0]
 
 
 def _base64(body: bytes) -> bytes:

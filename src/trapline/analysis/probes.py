@@ -19,6 +19,7 @@ from trapline.message import Facts, Sort
 
 SCORE: Final = 1.0  # from here on it is called a relay test
 SMALL: Final = 2048  # octets; tests are short
+FEW: Final = 2  # recipients; a test needs one
 NETWORKS: Final = 20_000  # networks, drop boxes and sessions remembered, oldest out
 BOXES: Final = 20_000
 SESSIONS: Final = 4096
@@ -99,7 +100,7 @@ def clues(  # noqa: PLR0913 - a message, and who we are
 ) -> tuple[str, ...]:
     """Return the marks of a relay test that the message itself bears."""
     said = f"{subject}\n{text[:SMALL]}"
-    few = len(_asked(event)) <= 2
+    few = len(_asked(event)) <= FEW
     address, _, port = local.rpartition(":")
     marks = {
         "known tester": few and (_tester(event.sender, _asked(event)) or _says(said, event)),
@@ -172,7 +173,7 @@ def _asked(event: MailOffered | EnvelopeDropped) -> tuple[str, ...]:
 def _of_envelope(event: MailOffered | EnvelopeDropped) -> dict[str, bool]:
     sender = event.sender.lower()
     recipients = [r.lower() for r in _asked(event)]
-    few = 0 < len(recipients) <= 2
+    few = 0 < len(recipients) <= FEW
     domains = {r.rpartition("@")[2] for r in recipients}
     return {
         "few recipients": few,
@@ -216,7 +217,9 @@ def _says(said: str, event: MailOffered) -> bool:
 
 
 def _bears(said: str, word: str) -> bool:
-    return bool(word) and re.search(rf"(?<![\w.]){re.escape(word)}(?![\w])", said) is not None
+    if not word or word not in said:
+        return False
+    return re.search(rf"(?<![\w.]){re.escape(word)}(?![\w])", said) is not None
 
 
 def _bears_address(said: str, address: str) -> bool:

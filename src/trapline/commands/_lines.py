@@ -110,9 +110,10 @@ def table(
         print(line.rstrip())
 
 
-def list_arguments(parser: argparse.ArgumentParser) -> None:
+def list_arguments(parser: argparse.ArgumentParser, *, peer: bool = True) -> None:
     """Declare what every list takes."""
-    parser.add_argument("--peer", default="", help="only of this address")
+    if peer:
+        parser.add_argument("--peer", default="", help="only of this address")
     parser.add_argument(
         "--since", type=_span, default=0, metavar="7d", help="not older than this"
     )
