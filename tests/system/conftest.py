@@ -28,6 +28,7 @@ class Running:
     config: Path
     ports: dict[str, int]
     printed: list[str] = dataclasses.field(default_factory=list)
+    listener: threading.Thread | None = None
 
     def run(self, *words: str, status: int | None = 0) -> bytes:
         """Run a trapline command on the same data and return its standard output."""
@@ -52,7 +53,12 @@ class Running:
         """Ask it to stop in good order and return its exit status."""
         if self.process.poll() is None:
             self.process.send_signal(how)
-        return self.process.wait(PATIENCE)
+        status = self.process.wait(PATIENCE)
+        if self.listener is not None:
+            self.listener.join(PATIENCE)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        return status
 
     def connect(self, kind: str = "smtp") -> socket.socket:
         """Open a plain connection to a listener."""
@@ -91,7 +97,8 @@ def start(home: Path, text: str = "", *words: str) -> Running:
                 ready.set()
         ready.set()  # it has ended: the assertion below shows what it said
 
-    threading.Thread(target=listen, daemon=True).start()
+    running.listener = threading.Thread(target=listen, daemon=True)
+    running.listener.start()
     ready.wait(PATIENCE)
     assert "ready" in running.printed, running.printed
     return running
