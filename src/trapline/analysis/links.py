@@ -35,6 +35,7 @@ _UNSEEN: Final = (("<!--", "-->"), ("<script", "</script"), ("<style", "</style"
 _SPACE: Final = re.compile(r"[\x00-\x20\x7f]+")
 _TRAILING: Final = ".,;:!?'\"*_~…»\u201d\u2019"
 _PAIRS: Final = {")": "(", "]": "[", "}": "{", ">": "<"}
+_DOTS: Final = re.compile("[\u3002\uff0e\uff61]")  # what browsers take for dots
 _NAME: Final = re.compile(r"[^\s/?#@:\[\]]+")
 
 
@@ -72,6 +73,8 @@ def _without(source: str, opening: str, closing: str) -> str:
         if end < 0:
             return "".join(kept)
         at = end + len(closing)
+        if closing.startswith("</"):  # ``</script >`` ends a script as well
+            at = lower.find(">", at, at + 100) + 1 or at
     return "".join([*kept, source[at:]])
 
 
@@ -96,16 +99,13 @@ def host(url: str) -> str:
     User names before an ``@`` are decoys and left out, as are ports.
     """
     authority = re.split(r"[/?#\\]", url.partition("://")[2], maxsplit=1)[0]
-    name = unquote(authority.rpartition("@")[2]).strip(".").lower()
+    name = _DOTS.sub(".", unquote(authority.rpartition("@")[2])).strip(".").lower()
     if name.startswith("["):
         return name[: name.find("]") + 1]
     found = _NAME.match(name)
     if not found or len(found[0]) > 253 or "." not in found[0].strip("."):
         return ""
-    name = re.sub("[\u3002\uff0e\uff61]", ".", found[0]).strip(".")
-    if name.isascii():
-        return name
-    return ".".join(_label(label) for label in name.split("."))
+    return ".".join(_label(label) for label in found[0].strip(".").split("."))
 
 
 @functools.lru_cache(4096)
