@@ -31,6 +31,7 @@ PERSONA = Persona(
         "TIMEOUT": "421 {host} Error: timeout exceeded",
     },
 )
+LONG = 300_000  # octets: more than waits for a slow reader
 PATIENCE = 10.0  # seconds; a bound, not an expectation
 
 
@@ -56,7 +57,7 @@ async def mini(session: Session, persona: Persona, identity: Identity, settings:
             case b"BOOM":
                 raise ZeroDivisionError
             case b"LONG":
-                await session.write(b"x" * 1_000_000)
+                await session.write(b"x" * LONG)
                 await session.write(b"250 long\r\n")
             case _:
                 await session.write(b"250 ok\r\n")
@@ -132,6 +133,8 @@ class Stage:
         assert not options, options
         self.listening = socket.socket(family)
         self.listening.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", 0))
+        self.listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16_384)
+        self.listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
         self.listening.listen(BACKLOG)
         self.address = self.listening.getsockname()[:2]
         self.door = Door(self.place, self.listening, self.guests, networks)
@@ -175,6 +178,8 @@ class Stage:
         for connection in self.connections():
             connection.dismiss("stopped")
         self.keeper.commit()
+        for connection in self.connections():
+            connection._close()  # it had more to say to a peer that does not read
         for one in (self.listening, self._bell, self._rope):
             one.close()
         self.loop.close()

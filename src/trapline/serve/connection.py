@@ -115,13 +115,13 @@ class Connection:
     # -- what the worker calls ---------------------------------------------------------
 
     def receiving(self) -> bool:
-        """Tell whether the peer is in the middle of a message, or one is being kept."""
+        """Tell whether the peer is in the middle of a message."""
         inner: object = self._coroutine
         while isinstance(inner, types.CoroutineType):
             if inner.cr_code in BODIES:
                 return True
             inner = inner.cr_await
-        return self._need is Need.COMMIT
+        return False
 
     def dismiss(self, why: str, *, wait: bool = False) -> None:
         """End the session for a reason of ours; ``wait`` lets a running message come in."""
@@ -266,7 +266,7 @@ class Connection:
             if need is INPUT and not self._ended and not self._why:
                 self._need = need
                 deadline = loop.now + session.patience
-                self.deadline = min(self._last, deadline)
+                self.deadline = deadline if deadline < self._last else self._last  # noqa: FURB136 - hot
                 if self.bucket > deadline * PER_SECOND or not self.bucket:
                     loop.wheel.hang(self)
                 if not self._events & READ:

@@ -7,6 +7,7 @@ Must not be in here: octets of strangers; the supervisor never reads from a conn
 """
 
 import os
+import resource
 import select
 import signal
 import socket
@@ -145,6 +146,8 @@ class Supervisor:
     def begin(self, extra: Sequence[list[str]]) -> None:
         """Bind, give up privileges, start the children."""
         plan = self.plan
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         handed = listen.handed_over(plan, os.environ)
         self.open = listen.everything(plan, os.environ, handed)
         privileges.drop(plan.user, Path(plan.home))
