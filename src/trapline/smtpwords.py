@@ -171,6 +171,7 @@ class Dialect(Protocol):
 
     line: int  # octets to ask ``read_line`` for; what is longer comes in pieces
     splits: bool  # what is left of a longer line is the next line; else it is skipped
+    shuts: bool  # with a line twice as long the session is over, once it is answered
     loose: bool | None  # LF . LF ends the data as well (see Session.read_message)
     keep: int  # octets of a message beyond which nothing is kept
 

@@ -1,9 +1,9 @@
 """Postfix smtpd: how it reads commands, counts errors, refuses and takes.
 
 Limits of a persona: ``line`` octets of a command, ``size`` of a message, ``soft_errors``,
-``error_seconds``, ``hard_errors``, ``junk``, ``recipients``, ``overshoot``.
+``error_seconds``, ``hard_errors``, ``hops``, ``junk``, ``recipients``, ``overshoot``.
 Traits: ``forbidden`` first words, ``forbid_pipelining`` (hang up on those who do not
-wait), ``bare_lf`` (LF . LF ends the data), ``utf8_to_nul``, ``mechanisms``, ``long_ids``.
+wait), ``bare_lf`` (LF . LF ends the data), ``shut_long``, ``utf8_to_nul``, ``mechanisms``, ``long_ids``.
 
 Must not be in here: any text that a stranger can see.
 
@@ -43,7 +43,7 @@ ORDER: Final[dict[State, dict[str, str]]] = {
 }
 REPLIES: Final = frozenset(
     """
-    ATTRIBUTE_SYNTAX AUTH_NOBODY NOT_AUTHORIZED AUTH_MALFORMED AUTH_NOT_ENABLED
+    ATTRIBUTE_SYNTAX AUTH_NOBODY NOT_AUTHORIZED TOO_MANY_HOPS AUTH_MALFORMED AUTH_NOT_ENABLED
     AUTH_NO_MECHANISM AUTH_OK AUTH_REFUSED AUTH_SYNTAX AUTH_TWICE AUTH_TWICE_PARAMETER
     BAD_BASE64 SHORT_BASE64 BAD_ENVID BAD_NOTIFY BAD_ORCPT BAD_RECIPIENT BAD_RET BAD_SENDER BAD_SIZE
     BAD_SYNTAX BAD_UTF8 BANNER BDAT_DISCARDED BDAT_NULL BDAT_OK BDAT_SYNTAX BDAT_TOO_BIG
@@ -61,6 +61,9 @@ LAST: Final = frozenset(("HELO", "EHLO", "DATA", "NOOP", "VRFY"))  # of a pipeli
 BEFORE_TLS: Final = frozenset(("HELO", "EHLO", "STARTTLS", "NOOP", "QUIT", "HELP", "XCLIENT"))
 HEADER: Final = re.compile(r"[!-9;-~]+[ \t]*:")
 HUGE: Final = 2**63 - 1  # what fits into an off_t
+HEADER_OCTETS: Final = 2**16  # of a message that are searched for Received lines
+RECEIVED: Final = re.compile(rb"^Received[ \t]*:", re.IGNORECASE | re.MULTILINE)
+OVERHEAD: Final = 400  # octets that the queue file adds to a message: its own Received line
 RECORD: Final = 2048  # octets of a line in a queue file; longer ones are split
 
 # What nearly all clients send; anything else takes the long way to the same answer.
@@ -82,6 +85,7 @@ class Dialect:
         self.line = self.limits["line"]
         self.keep = self.limits["size"]
         self.loose, self.splits = bool(persona.traits["bare_lf"]), False
+        self.shuts = bool(persona.traits["shut_long"])
         self.waits_for_turn = bool(persona.traits["forbid_pipelining"])
         self.forbidden = frozenset(persona.words("forbidden"))
         self.mechanisms = persona.words("mechanisms")
@@ -125,10 +129,15 @@ class Dialect:
     def received(self, content: Content, talk: Dialogue, *, chunked: bool) -> Answer:
         """Take a message or say that it is too big; success forgives all errors."""
         errors = talk.errors
-        limit = talk.policy.size or self.limits["size"]
-        size = _stored(content) if chunked or content.size > limit - RECORD else content.size
-        if size > limit:
+        _forget(talk)
+        limit = self._limit(talk)
+        size = content.size
+        if chunked or size > limit - RECORD:
+            size = _stored(content, loose=self.loose)
+        if size > limit - OVERHEAD:
             return self._settle(self._refuse("TOO_BIG", talk), errors, talk)
+        if _hops(content) >= self.limits["hops"]:
+            return self._settle(self._refuse("TOO_MANY_HOPS", talk), errors, talk)
         talk.errors = talk.junk = 0
         name = self.queue_ids.next(talk)
         if chunked:
@@ -136,6 +145,10 @@ class Dialect:
         else:
             answer = self._say("KEPT", id=name)
         return self._settle(answer, errors, talk)
+
+    def _limit(self, talk: Dialogue) -> int:
+        """Return the octets of the biggest message."""
+        return talk.policy.size or self.limits["size"]
 
     def chunk_read(self, size: int, talk: Dialogue) -> Answer:
         """Take a chunk that is not the last one."""
@@ -192,11 +205,12 @@ class Dialect:
         state = talk.state
         if state is S.SENDER or state is S.RECIPIENT:
             found = HOT_RCPT.fullmatch(line)
-            if found and not (self.waits_for_turn and talk.pending):
+            if found and (not self.waits_for_turn or talk.verb == "EHLO"):
                 return self._recipient(found[1].decode(), (), talk)
         elif state is S.GREETED and not talk.policy.needs_tls(talk):
             found = HOT_MAIL.fullmatch(line)
-            if found and "size" not in talk.scratch and not self.waits_for_turn:
+            late = not self.waits_for_turn or talk.verb == "EHLO"
+            if found and late and "size" not in talk.scratch:
                 return self.mail_ok(found[1].decode())
         return None
 
@@ -216,7 +230,7 @@ class Dialect:
             return self._unknown(word, talk)
         if verb not in BEFORE_TLS and talk.policy.needs_tls(talk):
             return self._refuse("TLS_FIRST", talk)
-        early = talk.pending and (verb in LAST or talk.verb != "EHLO")
+        early = talk.pending and (verb in LAST or "esmtp" not in talk.scratch)
         if early and self.waits_for_turn:
             return self.answers.fixed("NOT_SYNCHRONIZED", Act.CLOSE)
         refusal = ORDER[talk.state].get(verb)
@@ -266,7 +280,9 @@ class Dialect:
         verb = tokens[0].text.upper()
         if len(tokens) < 2:
             return self._refuse(f"{verb}_SYNTAX", talk)
-        talk.scratch.clear()
+        _forget(talk)
+        if verb == "EHLO":
+            talk.scratch["esmtp"] = True
         name = " ".join(token.text for token in tokens[1:])
         return Answer(self._hello(verb, talk), Act.GREET, name, verb)
 
@@ -279,7 +295,7 @@ class Dialect:
         lines = [x for x in self.persona.extensions if x.partition(" ")[0] not in hidden]
         fields = {
             "host": self.identity.host,
-            "size": talk.policy.size or self.limits["size"],
+            "size": self._limit(talk),
             "mechanisms": " ".join(self.mechanisms),
         }
         return self.persona.reply(
@@ -293,7 +309,7 @@ class Dialect:
             return self._refuse("STARTTLS_ACTIVE", talk)
         if not talk.policy.offers_tls(talk):
             return self._refuse("NOT_IMPLEMENTED", talk)
-        talk.scratch.clear()
+        _forget(talk)
         return self.answers.fixed("STARTTLS_GO", Act.TLS)
 
     def _auth(self, tokens: Tokens, talk: Dialogue) -> Answer:
@@ -327,7 +343,7 @@ class Dialect:
             return self._refuse("BAD_SENDER", talk)
         if trouble := parameters.of_mail(options, talk):
             return self._refuse(trouble[0], talk, option=trouble[1])
-        if talk.scratch.get("size", 0) > (talk.policy.size or self.limits["size"]):
+        if talk.scratch.get("size", 0) > self._limit(talk):
             return self._refuse("SIZE_TOO_BIG", talk)
         talk.scratch["utf8"] = utf8
         return self.mail_ok(sender, tuple(options))
@@ -403,7 +419,7 @@ class Dialect:
             talk.state = S.CHUNKS if talk.state in (S.SENDER, S.RECIPIENT) else S.ASTRAY
         talk.scratch["skip"] = True
         if last:
-            talk.scratch.clear()
+            _forget(talk)
         answer = self._refuse(refusal, talk, size=size)
         return msgspec.structs.replace(answer, act=Act.CHUNK, size=size, last=last)
 
@@ -415,14 +431,14 @@ class Dialect:
             return "BDAT_DISCARDED"
         if not talk.recipients:
             return "NO_RECIPIENTS" if talk.state is S.SENDER else "NEED_RCPT"
-        if talk.taken + size > (talk.policy.size or self.limits["size"]):
+        if talk.taken + size > self._limit(talk):
             return "BDAT_TOO_BIG"
         return ""
 
     def _rset(self, tokens: Tokens, talk: Dialogue) -> Answer:
         if len(tokens) != 1:
             return self._refuse("RSET_SYNTAX", talk)
-        talk.scratch.clear()
+        _forget(talk)
         return self.answers.fixed("RSET", Act.RESET)
 
     def _noop(self, tokens: Tokens, talk: Dialogue) -> Answer:
@@ -462,6 +478,12 @@ class Dialect:
         return self.answers.fixed("BYE", Act.CLOSE)
 
 
+def _forget(talk: Dialogue) -> None:
+    """Forget what belongs to one envelope."""
+    for name in ("size", "auth", "utf8", "skip", "over"):
+        talk.scratch.pop(name, None)
+
+
 def _is_utf8(text: bytes) -> bool:
     if text.isascii():
         return True
@@ -476,14 +498,23 @@ def _digits(text: str) -> bool:
     return text.isascii() and text.isdigit()
 
 
-def _stored(content: Content) -> int:
-    """Return the size that Postfix counts: each line without its end, plus two."""
+def _stored(content: Content, *, loose: bool) -> int:
+    """Return the size that Postfix counts: each record without its line end, plus two."""
     octets = bytes(content.octets)
     if content.size > len(octets):
         return content.size
     *lines, tail = octets.split(b"\n")
-    size = len(tail) + 2 if tail else 0
+    size = len(tail) + 2 * -(-len(tail) // RECORD)
     for line in lines:
-        length = len(line.rstrip(b"\r"))
-        size += length + 2 + length // (RECORD + 1) * 2
+        length = len(line.rstrip(b"\r") if loose else line.removesuffix(b"\r"))
+        size += length + 2 * (length // RECORD + 1)
     return size
+
+
+def _hops(content: Content) -> int:
+    """Count the Received lines of a message's header, as far as they can matter."""
+    octets = bytes(content.octets[:HEADER_OCTETS])
+    if octets.count(b"eceived:") + octets.count(b"ECEIVED:") < 2:
+        return 0
+    header = re.split(rb"\r?\n\r?\n", octets, maxsplit=1)[0]
+    return len(RECEIVED.findall(header))

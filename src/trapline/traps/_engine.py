@@ -36,12 +36,13 @@ async def hold(
 class Trap:
     """One session: the engine between Session, Dialect and Policy."""
 
-    __slots__ = ("chunks", "dialect", "names", "odds", "policy", "session", "talk")
+    __slots__ = ("chunks", "dialect", "keep", "names", "odds", "policy", "session", "talk")
 
     def __init__(
         self, session: Session, dialect: Dialect, talk: Dialogue, policy: Policy
     ) -> None:
         self.session, self.dialect, self.talk, self.policy = session, dialect, talk, policy
+        self.keep = policy.size or dialect.keep
         self.chunks = bytearray()  # what BDAT brought so far
         self.odds: set[str] = set()  # each oddity is recorded once a session
         self.names: set[str] = set()  # each HELO name too
@@ -86,8 +87,7 @@ class Trap:
         first = True
         while not session.closing:
             line = await session.read_line(dialect.line)
-            if line[-1] != 10 and not dialect.splits:
-                await self._skip_line()
+            over = line[-1] != 10 and not dialect.splits and await self._skip_line()
             talk.now = session.now
             talk.pending = session.pending()
             if first or not line.isascii() or line.find(b"\r") != len(line) - 2:
@@ -98,6 +98,8 @@ class Trap:
             if tarpit:
                 await session.wait(tarpit)
             await self._perform(answer)
+            if over:
+                session.closing = session.closing or "refused"
 
     async def _perform(self, answer: Answer) -> None:
         """Do what the answer says, and send it."""
@@ -151,7 +153,7 @@ class Trap:
         if talk.pending:
             self._odd("pipelined-early", session.peek(EXCERPT))
         await self._send(answer)
-        content = await session.read_message(dialect.keep, loose=dialect.loose)
+        content = await session.read_message(self.keep, loose=dialect.loose)
         if content.smuggling:
             self._odd("smuggling", session.peek(EXCERPT))
         talk.now = session.now
@@ -161,7 +163,7 @@ class Trap:
         """Read the octets of BDAT; they belong to the message, or are dropped."""
         session, talk, dialect = self.session, self.talk, self.dialect
         dropped = bool(answer.reply)
-        room = 0 if dropped else max(0, dialect.keep - len(self.chunks))
+        room = 0 if dropped else max(0, self.keep - len(self.chunks))
         if dropped and answer.at_once:
             await self._send(answer)
             answer = msgspec.structs.replace(answer, reply=b"", wait=0.0)
@@ -259,7 +261,9 @@ class Trap:
             self._odd(what, line)
         return False
 
-    async def _skip_line(self) -> None:
-        """Read what is left of a line that was longer than the server's limit."""
+    async def _skip_line(self) -> bool:
+        """Skip the rest of a line longer than the server's limit; tell if it was too much."""
         while (await self.session.read_line(self.dialect.line))[-1] != 10:
-            pass
+            if self.dialect.shuts:
+                return True
+        return False
