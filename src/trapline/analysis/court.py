@@ -84,10 +84,14 @@ class Court(msgspec.Struct):
     records: dict[str, Record] = {}
     bars: list[Bar] = []
 
+    def cares(self, indicator: Indicator) -> bool:
+        """Tell whether an indicator is of a kind that may be listed at all."""
+        return indicator.kind in self.rules.kinds
+
     def hear(self, suspect: Suspect) -> None:
         """Take a suspect as it stands with new evidence, given at ``suspect.last``."""
         indicator, at = suspect.indicator, suspect.last
-        if indicator.kind not in self.rules.kinds or self.bar(indicator, at):
+        if not self.cares(indicator) or self.bar(indicator, at):
             return
         record = self.records.get(str(indicator))
         if record is not None and at < record.until:

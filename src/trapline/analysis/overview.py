@@ -58,3 +58,8 @@ SENSORS: Final = """
 LAST_SHORT: Final = """
     SELECT event FROM entries WHERE kind = 'journal.short' ORDER BY "at" DESC, id DESC LIMIT 1
 """
+
+DELIVERED: Final = """
+    SELECT max("at"), arg_max(event, "at") FROM entries WHERE kind = 'list.delivered'
+    GROUP BY json_extract_string(event, '$.path') ORDER BY 1
+"""

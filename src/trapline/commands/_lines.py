@@ -115,7 +115,7 @@ def list_arguments(parser: argparse.ArgumentParser, *, peer: bool = True) -> Non
     if peer:
         parser.add_argument("--peer", default="", help="only of this address")
     parser.add_argument(
-        "--since", type=_span, default=0, metavar="7d", help="not older than this"
+        "--since", type=span, default=0, metavar="7d", help="not older than this"
     )
     parser.add_argument("--limit", type=int, help="rows (50; with --json all)")
     parser.add_argument("--json", action="store_true", help="print JSON lines")
@@ -131,7 +131,7 @@ def limit(args: argparse.Namespace, every: int) -> int:
     return args.limit if args.limit is not None else every if args.json else 50
 
 
-def _span(words: str) -> int:
+def span(words: str) -> int:
     """Read a span of time (``90s``, ``30m``, ``12h``, ``7d``) as nanoseconds."""
     units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
     number, unit = words[:-1], words[-1:]

@@ -1,0 +1,95 @@
+"""Read the journal, try suspects and publish what is proven, turn after turn."""
+
+import argparse
+import json
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from trapline import config
+from trapline.analysis.court import Verdicts
+from trapline.commands import _court
+from trapline.errors import TraplineError
+from trapline.safe import text
+from trapline.watch import SECOND, WATERMARK, Turn, Wheel
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what the command takes."""
+    parser.add_argument("--config", type=Path, help="the operator's file")
+    parser.add_argument("--once", action="store_true", help="bring all up to date and end")
+    parser.add_argument("--interval", type=float, default=5.0, help="seconds between turns")
+    parser.add_argument("--json", action="store_true", help="print a JSON line for each turn")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Turn the wheel until told to stop; 1 where a delivery of the only turn failed."""
+    loaded, stop = config.load(args.config), threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with Wheel(loaded, config.home(), time.time_ns) as wheel:
+        if args.once:
+            return _once(wheel, as_json=args.json)
+        while not stop.is_set():
+            try:
+                _show(wheel.turn(time.time_ns()), as_json=args.json)
+            except (TraplineError, OSError) as trouble:
+                # Nothing was published; the next turn may well succeed.
+                print(f"watch: {text(str(trouble), 1000)}", file=sys.stderr, flush=True)
+            stop.wait(max(0.1, args.interval))
+    return 0
+
+
+def _once(wheel: Wheel, *, as_json: bool) -> int:
+    """Take even what fell in this moment: wait until it is past the watermark."""
+    turns = [wheel.turn(began := time.time_ns())]
+    if turns[0].waiting:
+        time.sleep(max(0.0, (began + WATERMARK - time.time_ns()) / SECOND) + 0.05)
+        turns.append(wheel.turn(time.time_ns()))
+    for turn in turns:
+        _show(turn, as_json=as_json)
+    return 1 if any(done.trouble for turn in turns for done in turn.deliveries) else 0
+
+
+def _show(turn: Turn, *, as_json: bool) -> None:
+    for line in [_json(turn)] if as_json else _lines(turn):
+        print(line, flush=True)
+
+
+def _lines(turn: Turn) -> Iterator[str]:
+    """Yield what changed; a turn without news is silent."""
+    yield from (f"watch: {note}" for note in turn.notes)
+    if turn.verdicts is not None and (turn.taken or turn.deliveries):
+        yield _summary(turn)
+    yield from (f"watch: {done}" for done in turn.deliveries)
+
+
+def _summary(turn: Turn) -> str:
+    verdicts = turn.verdicts or Verdicts()
+    line = f"watch: {turn.taken} new entries, {len(verdicts.listings)} listed"
+    if verdicts.refused:
+        first = verdicts.refused[0]
+        line += (
+            f", {len(verdicts.refused)} not acquitted"
+            f" ({_court.indicator(first.suspect.indicator)}: {text(first.finding, 160)})"
+        )
+    return line
+
+
+def _json(turn: Turn) -> str:
+    verdicts = turn.verdicts
+    return json.dumps(
+        {
+            "taken": turn.taken,
+            "waiting": turn.waiting,
+            "changed": verdicts is not None,
+            "listings": None if verdicts is None else len(verdicts.listings),
+            "refused": None if verdicts is None else len(verdicts.refused),
+            "genuine": turn.tried_on,
+            "deliveries": [str(done) for done in turn.deliveries],
+            "notes": list(turn.notes),
+        }
+    )
