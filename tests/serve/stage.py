@@ -218,8 +218,11 @@ def heard(client: socket.socket, lines: int = 1) -> bytes:
 
 
 def rest(client: socket.socket) -> bytes:
-    """Return everything until the end."""
+    """Return everything until the end, also where the end is a reset (unread octets)."""
     got = b""
-    while piece := client.recv(65536):
-        got += piece
+    try:
+        while piece := client.recv(65536):
+            got += piece
+    except ConnectionResetError:
+        pass
     return got
