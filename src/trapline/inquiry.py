@@ -11,7 +11,7 @@ from pathlib import Path
 from trapline import genuine, watch
 from trapline.addresses import Network, inside, network
 from trapline.analysis import trial
-from trapline.analysis.court import Bar, Record, Verdicts
+from trapline.analysis.court import Bar, Record, Verdicts, indicated
 from trapline.config import Config
 from trapline.digest import Digest
 from trapline.lake import Lake
@@ -62,7 +62,7 @@ class Inquiry:
         return self._standing.court.bar(indicator, self.now)
 
     def known_as(self, text: str) -> list[Indicator]:
-        """Return every indicator with evidence or a record that a text may mean.
+        """Return every indicator with evidence, a record or a bar that a text may mean.
 
         An address means itself and the networks around it; a case number its indicator;
         any other text the names that read so.
@@ -71,12 +71,17 @@ class Inquiry:
         cases = {r.suspect.indicator: r.case for r in self._standing.court.records.values()}
         accounts = self._standing.docket.state.accounts
         known = {Indicator(kind, value) for kind in accounts for value in accounts[kind]}
-        return sorted(
+        meant = [
             one
             for one in known | cases.keys()
             if wanted in (one.value.casefold(), str(one).casefold())
             or wanted == cases.get(one, "").casefold()
             or (net is not None and _around(net, one))
+        ]
+        if (named := indicated(text)) is not None and self.bar(named) is not None:
+            meant.append(named)
+        return sorted(
+            {one for one in meant if one in cases or self.suspect(one) or self.bar(one)}
         )
 
 

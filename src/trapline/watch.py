@@ -45,7 +45,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
 
     taken: int = 0  # entries that were new
     waiting: int = 0  # entries younger than the watermark
-    verdicts: Verdicts | None = None  # None: nothing changed, the last ones hold
+    verdicts: Verdicts | None = None  # None: the court did not sit, the last ones hold
+    news: bool = False  # somebody else is listed, or refused, than before
     tried_on: int = 0  # genuine items there are
     deliveries: tuple[Delivery, ...] = ()
     notes: tuple[str, ...] = ()  # for the operator; safe to print
@@ -68,6 +69,7 @@ class Wheel:
         self._writer: journal.Writer | None = None
         self._due = dict.fromkeys(("look", "replay", "save", "house"), 0)
         self._sat: tuple[object, ...] = ()
+        self._said: tuple[set[object], set[object]] = (set(), set())
         self._ends = 0  # when the first of the present listings ends
         self._settled: dict[int, str] = {}  # by target: the content that was proven there
         self._failed: dict[int, int] = {}  # by target: when it failed
@@ -103,12 +105,14 @@ class Wheel:
             if standing.late and now >= self._due["replay"]:
                 self._replay(standing, now)
             verdicts, deliveries = self._publish(now, library, standing)
+            news = verdicts is not None and self._is_news(verdicts)
             notes = [*library.notes, *self._keep_house(now, standing), *self._troubles()]
             self._save(now, standing)
             return Turn(
                 taken=taken,
                 waiting=len(standing.waiting()),
                 verdicts=verdicts,
+                news=news,
                 tried_on=len(library.genuine.items),
                 deliveries=deliveries,
                 notes=tuple(notes),
@@ -169,6 +173,16 @@ class Wheel:
         self._sat = sat
         self._ends = min((x.until for x in verdicts.listings if x.until), default=2**63)
         return verdicts, tuple(self._deliver(now, verdicts))
+
+    def _is_news(self, verdicts: Verdicts) -> bool:
+        before, self._said = (
+            self._said,
+            (
+                {(x.indicator, x.case, x.times) for x in verdicts.listings},
+                {(t.suspect.indicator, t.finding) for t in verdicts.refused},
+            ),
+        )
+        return before != self._said
 
     def _deliver(self, now: int, verdicts: Verdicts) -> Iterator[Delivery]:
         dry = self._config.court.publish != "live"

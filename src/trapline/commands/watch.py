@@ -62,7 +62,7 @@ def _show(turn: Turn, *, as_json: bool) -> None:
 def _lines(turn: Turn) -> Iterator[str]:
     """Yield what changed; a turn without news is silent."""
     yield from (f"watch: {note}" for note in turn.notes)
-    if turn.verdicts is not None and (turn.taken or turn.deliveries):
+    if turn.news:
         yield _summary(turn)
     yield from (f"watch: {done}" for done in turn.deliveries)
 
@@ -85,7 +85,7 @@ def _json(turn: Turn) -> str:
         {
             "taken": turn.taken,
             "waiting": turn.waiting,
-            "changed": verdicts is not None,
+            "news": turn.news,
             "listings": None if verdicts is None else len(verdicts.listings),
             "refused": None if verdicts is None else len(verdicts.refused),
             "genuine": turn.tried_on,

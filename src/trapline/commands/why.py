@@ -36,7 +36,8 @@ def run(args: argparse.Namespace) -> int:
         else:
             print(f"nothing is known of {text(what)}")
         return 1
-    delivered = _delivered() if listings.keys() & set(known) else []
+    since = min((listings[one].since for one in known if one in listings), default=0)
+    delivered = [row for row in _delivered() if row["at"] >= since > 0]
     if args.json:
         document = {"asked": what, "known": True, "indicators": [row for row, _ in found]}
         more = {"sessions": sessions, "messages": messages, "delivered": delivered}
@@ -47,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
         print("\n".join(lines))
     for row in delivered:
         how = "would be delivered (dry run)" if row["dry_run"] else "delivered"
-        state = f"FAILED: {text(row['trouble'], 200)}" if row["trouble"] else how
+        state = f"NOT DELIVERED: {text(row['trouble'], 200)}" if row["trouble"] else how
         print(f"{_lines.moment(row['at'])} {row['format']} {text(row['path'])}: {state}")
     return 0
 
@@ -81,9 +82,11 @@ def _about(
     lines = [f"{_court.indicator(one)}  score {suspect.score:.2f}"]
     lines += _court.trial_lines(trial)
     if record is not None:
-        lines.append(f"case {record.case}, since {_lines.moment(record.since)}")
-    lines += [_court.standing(*stands), f"evidence: {' '.join(suspect.evidence)}"]
-    lines[1:] = [f"    {line}" for line in lines[1:] if line.strip()]
+        lines.append(f"case {record.case}, opened {_lines.moment(record.since)}")
+    lines += filter(None, [_court.standing(*stands)])
+    if suspect.evidence:
+        lines.append(f"evidence: {' '.join(suspect.evidence)}")
+    lines[1:] = [f"    {line}" for line in lines[1:]]
     return _court.row(*stands), lines
 
 
