@@ -176,6 +176,30 @@ def test_readers_go_on_through_thinning_and_dropping(tmp_path: Path) -> None:
     assert [first] + [e.id for e in reading if isinstance(e.event, MailOffered)] == ids
 
 
+def test_a_hint_that_hits_another_frame_after_thinning_is_not_believed(
+    tmp_path: Path,
+) -> None:
+    """Frames are all alike here, so that each offset of old is one of a frame anew.
+
+    Planted fault: a hint believed because there was some frame.
+    """
+    probe = writer(tmp_path / "probe")
+    probe.append(stamp(1), mail(b"x" * 500), b"x" * 500)
+    body = b"x" * len(probe._heads[0])
+    probe.close()
+    hand = writer(tmp_path, segment_octets=30_000)
+    for _ in range(60):
+        hand.append(stamp(1), mail(body), body)
+        hand.commit()
+    hand.close()
+    tail = journal.Tail(tmp_path)
+    taken = len(tail.poll(limit=7))
+    relieve(tmp_path, int(size(tmp_path) * 0.8))
+    assert None in bodies(tmp_path).values()
+    rest = [entry for entry in tail.poll() if isinstance(entry.event, MailOffered)]
+    assert taken + len(rest) == 60
+
+
 def test_a_damaged_body_is_never_handed_out(tmp_path: Path) -> None:
     """Evidence is exact or it is not given."""
     (first, *_) = campaigns(tmp_path, 2)

@@ -66,21 +66,27 @@ def content(directory: Path) -> ENTRIES:
     return found
 
 
-@settings(max_examples=60, deadline=None)
-@given(BATCHES, st.floats(0, 1))
+@settings(max_examples=150, deadline=None)
+@given(BATCHES, st.integers(0, 2000), st.booleans())
 def test_cut_anywhere_what_was_committed_before_is_there(
-    batches: list[list[bytes]], where: float
+    batches: list[list[bytes]],
+    back: int,
+    zeros: bool,  # noqa: FBT001 - hypothesis names it
 ) -> None:
     """And nothing else; also after recovery, which never reads half a record.
 
-    Planted fault: a recovery that looked at heads only kept a frame with half a body.
+    What never reached the disk may be missing or read as zeros.  Planted fault: a
+    recovery that looked at heads only kept a frame with half a body.
     """
     with folder() as directory:
         kept = fill(directory, batches)
         before = content(directory)
         path = segment_path(directory, "0", 1)
-        cut = int(where * path.stat().st_size)
+        whole = path.stat().st_size
+        cut = max(0, whole - back)
         os.truncate(path, cut)
+        if zeros:
+            os.truncate(path, whole)
         committed = {entry_id for size, entry_id in kept if size <= cut}
         for _ in ("hurt", "mended"):
             found = content(directory)
@@ -169,11 +175,18 @@ def test_a_merge_is_in_order_and_complete(steps: list[tuple[str, int]]) -> None:
             assert set(behind) == {e.id for e in entries if e.stamp.at > entries[at].stamp.at}
 
 
+@pytest.mark.parametrize("followed", [True, False])
 @pytest.mark.parametrize("edit", ["event", "body", "drop", "swap"])
-def test_tampering_that_mends_every_checksum_shows(tmp_path: Path, edit: str) -> None:
-    """The chain is what tells; a noted head tells even of a journal forged as a whole."""
+def test_tampering_that_mends_every_checksum_shows(
+    tmp_path: Path, edit: str, *, followed: bool
+) -> None:
+    """The seal tells, and the next header; a noted head tells even of a forged seal.
+
+    Planted fault: a seal that nobody compared.
+    """
     fill(tmp_path, [[b"one"], [b"two"], [b"three"]])
-    fill_more(tmp_path)
+    if followed:
+        fill_more(tmp_path)
     good = journal.verify(tmp_path)
     assert good.ok
     forge(tmp_path, edit)

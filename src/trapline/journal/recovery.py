@@ -9,15 +9,14 @@ import os
 from pathlib import Path
 
 from trapline.errors import JournalError
-from trapline.journal.frames import FIRST, GENESIS, THINNED, chained, seal_of
-from trapline.journal.segments import Segment, listing, segment_path, sync_directory
+from trapline.journal.frames import FIRST, GENESIS, THINNED, chained, seal_of, unpack_header
+from trapline.journal.segments import WINDOW, Segment, listing, segment_path, sync_directory
 
 
 def recover(directory: Path, writer: str) -> tuple[int, str]:
     """Return the number and the link of the writer's last segment, mended and sealed."""
     numbers = listing(directory).get(writer, [])
-    if numbers and segment_path(directory, writer, numbers[-1]).stat().st_size < FIRST:
-        # The crash came while it was made: nothing was ever acknowledged in it.
+    if numbers and _half_made(segment_path(directory, writer, numbers[-1])):
         segment_path(directory, writer, numbers.pop()).unlink()
         sync_directory(directory)
     last = numbers[-1] if numbers else 0
@@ -29,6 +28,20 @@ def recover(directory: Path, writer: str) -> tuple[int, str]:
         except JournalError:
             continue  # stays for verify to report
     return last, GENESIS
+
+
+def _half_made(path: Path) -> bool:
+    """Tell whether a crash came while the segment was made: nothing was promised in it.
+
+    A header is durable before the first frame; what never reached the disk is missing or
+    reads as zeros.
+    """
+    with path.open("rb") as file:
+        blocks = file.read(FIRST)
+        header = unpack_header(blocks)
+        if header and header.pack() == blocks:
+            return False
+        return not any(any(piece) for piece in iter(lambda: file.read(WINDOW), b""))
 
 
 def _mend(segment: Segment) -> str:
