@@ -254,9 +254,11 @@ def _unquoted(value: str) -> str:
 def _collapsed(value: str | tuple[str | None, str | None, str]) -> str:
     """Read an RFC 2231 value: the octets stand in latin-1 behind charset and language."""
     if isinstance(value, str):
-        return value
+        return email.utils.unquote(value)
     charset, _, text = value
-    return headers.text(text.encode("latin-1", "replace"), charset or "")[0]
+    return headers.text(email.utils.unquote(text).encode("latin-1", "replace"), charset or "")[
+        0
+    ]
 
 
 def _base64(body: bytes) -> bytes:
