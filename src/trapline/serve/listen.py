@@ -114,6 +114,7 @@ def _fitting(given: socket.socket, name: str, listeners: Iterable[Listener]) -> 
         if port == one.port:
             return one
     at = where(address, port)
+    given.close()
     raise TraplineError(f"socket {name!r} on {at} was handed to us, but no trap listens there")
 
 

@@ -34,6 +34,8 @@ def drop(user: str, home: Path) -> None:
     os.initgroups(user, account.pw_gid)
     os.setresgid(account.pw_gid, account.pw_gid, account.pw_gid)
     os.setresuid(account.pw_uid, account.pw_uid, account.pw_uid)
+    if not os.access(home, os.W_OK | os.X_OK):
+        raise TraplineError(f"{user!r} may not write to {home}; a folder above it is closed")
 
 
 def _give(home: Path, user: int, group: int) -> None:

@@ -21,6 +21,7 @@ from typing import Final
 import msgspec
 
 from trapline import identity, rooms
+from trapline.errors import TraplineError
 from trapline.persona import Identity
 from trapline.serve import certificate, listen, privileges
 from trapline.serve.listen import Open
@@ -64,7 +65,10 @@ class Child:
             self.process = None
         if self.process is None and now >= self._next:
             self._began = now
-            self.start()
+            try:
+                self.start()
+            except OSError as trouble:
+                raise TraplineError(f"{self.name} cannot be started: {trouble}") from None
 
     def ended(self) -> bool:
         """Tell whether the process is gone."""
