@@ -99,3 +99,17 @@ def test_names_are_given_where_none_is_set() -> None:
     """Two traps of a kind can be told apart in the journal."""
     row: dict[str, Any] = {"kind": "smtp", "port": 1}
     assert [t.name for t in config.check({"trap": [row, row]}).trap] == ["smtp", "smtp-2"]
+
+
+def test_reading_commands_judge_by_what_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Planted fault: without the note, `blocklist` judges by the shipped configuration."""
+    monkeypatch.setenv("TRAPLINE_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    own = tmp_path / "own.toml"
+    own.write_text("[court]\nterm_days = 3.0\n")
+    assert config.remember(own) == own
+    assert config.load().court.term_days == 3.0
+    assert config.remember(None) is None
+    assert config.load().court.term_days == 7.0

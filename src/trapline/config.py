@@ -22,6 +22,7 @@ from trapline.errors import ConfigError, TraplineError
 from trapline.listings import Kind
 
 NAMES: Final = ("trapline.toml", "/etc/trapline/trapline.toml")
+RUNNING: Final = "running.toml"  # in the data directory: a link to what `up` runs with
 
 Port = Annotated[int, Meta(ge=1, le=65535, description="a port number (1..65535)")]
 Count = Annotated[int, Meta(ge=1, description="a whole number above 0")]
@@ -148,10 +149,26 @@ def shipped() -> str:
 
 
 def find(path: Path | None) -> Path | None:
-    """Return the operator's file: the one asked for, or the first that exists."""
+    """Return the operator's file: the one asked for, or the first that exists.
+
+    What `trapline up` runs with comes first, so that reading commands judge by the same.
+    """
     if path is not None:
         return path
-    return next((p for p in (*map(Path, NAMES), home() / "trapline.toml") if p.is_file()), None)
+    places = (home() / RUNNING, *map(Path, NAMES), home() / "trapline.toml")
+    return next((place for place in places if place.is_file()), None)
+
+
+def remember(path: Path | None) -> Path | None:
+    """Note which file `trapline up` runs with, and return it."""
+    link = home() / RUNNING
+    if path is None:
+        link.unlink(missing_ok=True)
+    if (file := find(path)) is not None and file != link:
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.unlink(missing_ok=True)
+        link.symlink_to(file.absolute())
+    return file
 
 
 def load(path: Path | None = None) -> Config:

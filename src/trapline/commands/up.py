@@ -26,6 +26,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run until SIGINT or SIGTERM."""
     plan = launch.plan(config.load(args.config), args.persona)
+    file = config.remember(args.config)
     tail = None if args.quiet else journal.Tail(plan.journal, journal.ends(plan.journal))
     relay: list[str] = []
 
@@ -41,5 +42,5 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.flush()
 
     watch = [sys.executable, "-P", "-m", "trapline", "watch"]
-    watch += ["--config", str(args.config)] if args.config else []
+    watch += ["--config", str(file)] if file else []
     return supervisor.run(plan, announce, extra=[] if args.no_watch else [watch], tick=show)
