@@ -1,7 +1,9 @@
 """The journal: what was committed is there, exact to the octet, and nothing else is."""
 
+import errno
 import hashlib
 import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -165,3 +167,80 @@ def test_strangers_text_survives_as_latin_1(tmp_path: Path) -> None:
     hand.commit()
     hand.close()
     assert next(journal.read(tmp_path)).event == event
+
+
+def test_a_large_body_is_not_copied(tmp_path: Path) -> None:
+    """30 MB are written from where they are; planted fault: a frame joined to its body."""
+    body = bytearray(b"\r\n" * 15_000_000)
+    hand, event = writer(tmp_path, segment_octets=2**30), mail(body)
+    tracemalloc.start()
+    try:
+        hand.append(stamp(), event, body)
+        hand.commit()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    hand.close()
+    assert peak < 2**20
+    assert journal.fetch(tmp_path, "0-1-0")[1] == body
+
+
+def test_a_failed_fsync_is_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is kept after it, and fsync is not asked a second time.
+
+    Planted fault: a writer that tried again and believed the answer.
+    """
+    hand, calls = writer(tmp_path), list[int]()
+
+    def broken(descriptor: int) -> None:
+        calls.append(descriptor)
+        raise OSError(errno.EIO, "planted")
+
+    monkeypatch.setattr(os, "fdatasync", broken)
+    for _ in range(3):
+        hand.append(stamp(), SessionOpened())
+        with pytest.raises(NotKept, match="planted"):
+            hand.commit()
+    hand.close()
+    assert len(calls) == 1
+
+
+def test_short_writes_are_carried_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel that takes few octets at a time; planted fault: a writev believed whole."""
+    real = os.writev
+    monkeypatch.setattr(os, "writev", lambda file, vectors: real(file, [bytes(vectors[0])[:7]]))
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda file, octets: write(file, bytes(octets)[:11]))
+    hand = writer(tmp_path)
+    ids = [hand.append(stamp(n), mail(body), body) for n, body in enumerate(BODIES)]
+    hand.commit()
+    hand.close()
+    assert [journal.fetch(tmp_path, name)[1] for name in ids] == BODIES
+    assert journal.verify(tmp_path).ok
+
+
+def test_ordinals_of_a_refused_batch_are_not_used_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever kept such an id must not find another entry under it.
+
+    Planted fault: ordinals taken back with the batch.
+    """
+    hand = writer(tmp_path)
+    with monkeypatch.context() as patch:
+
+        def full(*_: object) -> int:
+            raise OSError(errno.ENOSPC, "planted")
+
+        patch.setattr(os, "writev", full)
+        lost = hand.append(stamp(1), SessionOpened())
+        with pytest.raises(NotKept, match="full"):
+            hand.commit()
+    kept = hand.append(stamp(2), SessionOpened())
+    hand.commit()
+    hand.close()
+    assert lost != kept
+    with pytest.raises(NoEntry):
+        journal.fetch(tmp_path, lost)
+    assert [entry.id for entry in journal.read(tmp_path)] == [kept]
+    assert journal.verify(tmp_path).ok

@@ -10,7 +10,7 @@ from trapline.errors import JournalError
 from trapline.events import BodiesThinned, MailOffered, SegmentDropped
 from trapline.journal.positions import Position
 from trapline.journal.quota import DAY
-from trapline.journal.segments import listing, segment_path
+from trapline.journal.segments import Segment, listing, segment_path
 
 EVERYTHING = {name: Position(10**6, 0) for name in ("0", "1", "watch")}
 
@@ -160,6 +160,24 @@ def test_old_segments_go_by_age(tmp_path: Path) -> None:
     assert relief.segments > 3
     assert len(listing(tmp_path)["0"]) == 1
     assert journal.verify(tmp_path).ok
+
+
+@pytest.mark.parametrize("quota", [0.6, 0.1])
+def test_a_segment_that_could_not_be_sealed_is_no_exception(
+    tmp_path: Path, quota: float
+) -> None:
+    """A full disk takes the seal first, and that is when room must be made."""
+    ids = campaigns(tmp_path)
+    for number in (1, 2):
+        path = segment_path(tmp_path, "0", number)
+        octets = path.read_bytes()
+        with Segment(path) as segment:
+            mark = bytes.fromhex(segment.header.mark)
+        path.write_bytes(octets[: octets.rindex(mark)])
+    assert journal.verify(tmp_path).ok
+    assert relieve(tmp_path, int(size(tmp_path) * quota)).bodies > 0
+    assert journal.verify(tmp_path).ok
+    assert set(bodies(tmp_path)) <= set(ids)
 
 
 def test_readers_go_on_through_thinning_and_dropping(tmp_path: Path) -> None:

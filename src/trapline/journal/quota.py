@@ -1,7 +1,7 @@
 """The quota: what is given up when the journal has grown too large or too old.
 
 First bodies beyond the first N alike, then the oldest bodies, then the oldest segments;
-events outlive bodies.  Only sealed segments are touched, never a writer's last, never one
+events outlive bodies.  Only complete segments are touched, never a writer's last, never one
 above the position the lake has committed, never one with damage in it: hurt evidence
 stays as it is.  Each loss is recorded in the journal itself.
 """
@@ -18,7 +18,7 @@ import msgspec
 
 from trapline.errors import JournalError
 from trapline.events import BodiesThinned, Record, SegmentDropped, Stamp
-from trapline.journal.frames import THINNED, Frame, pack_head, seal_of
+from trapline.journal.frames import THINNED, Frame, Seal, chained, pack_head, seal_of
 from trapline.journal.positions import Position
 from trapline.journal.segments import Segment, listing, segment_path, sync_directory
 from trapline.journal.writer import Writer
@@ -118,7 +118,10 @@ class _Job:
             old = self._old.pop(0)
             path = old.path(self._directory)
             octets = path.stat().st_size
-            for event in _last_words(path, self._directory):
+            words = _last_words(path, self._directory)
+            if not words:
+                continue
+            for event in words:
                 self._writer.append(Stamp(at=self._now, sensor="journal"), event)
             self._writer.commit()
             path.unlink()
@@ -145,23 +148,22 @@ def _alike(keep: int, fingerprint: Callable[[bytes], str]) -> Callable[[bytes], 
 
 
 def _touchable(directory: Path, below: Mapping[str, Position]) -> list[_Old]:
-    """Return the segments that may be touched, oldest first."""
+    """Return the segments that may be touched if they are whole, oldest first."""
     found = []
     for writer, numbers in listing(directory).items():
         taken = below[writer].segment if writer in below else 0
         follower = 0  # when the one behind was begun
         for number in reversed(numbers):
             with suppress(JournalError), Segment(segment_path(directory, writer, number)) as x:
-                if follower and number < taken and _whole(x):
+                if follower and number < taken:
                     found.append(_Old(x.header.created, writer, number, follower))
                 follower = x.header.created
     return sorted(found, key=lambda old: (old.created, old.writer, old.number))
 
 
 def _whole(segment: Segment) -> bool:
-    for _ in segment.frames():
-        pass
-    return segment.seal is not None and not segment.damage and segment.end == segment.size()
+    """Tell, once its frames were read, whether nothing is hurt in a segment."""
+    return not segment.damage and segment.end == segment.size()
 
 
 def _thin(path: Path, surplus: Callable[[bytes], bool]) -> int:
@@ -172,7 +174,7 @@ def _thin(path: Path, surplus: Callable[[bytes], bool]) -> int:
             for frame in segment.frames()
             if frame.raw_octets and (octets := segment.raw(frame)) and surplus(octets)
         }
-        if not gone:
+        if not gone or not _whole(segment):
             return 0
         temporary = path.with_suffix(".tmp")
         _rewrite(segment, temporary, gone)
@@ -184,36 +186,44 @@ def _thin(path: Path, surplus: Callable[[bytes], bool]) -> int:
 def _rewrite(segment: Segment, temporary: Path, gone: set[int]) -> None:
     """Write a segment's copy, durable, in which some bodies are thinned."""
     mark, entries, ordinal = bytes.fromhex(segment.header.mark), 0, 0
+    chain = segment.header.chain()
     with temporary.open("wb") as copy:
         copy.write(segment.header.pack())
         for frame in segment.frames():
+            chain.update(chained(frame))
             entries, ordinal = entries + 1, frame.ordinal + 1
             if frame.ordinal in gone:
                 copy.write(pack_head(mark, frame.ordinal, frame.text, b"", THINNED))
             else:
                 copy.writelines(segment.octets(frame.at, frame.raw_at + frame.raw_octets))
-        link = segment.seal.link if segment.seal else ""
-        copy.write(seal_of(mark, ordinal, entries, link))
+        seal = segment.seal or Seal(entries=entries, link=chain.hexdigest())
+        copy.write(seal_of(mark, ordinal, seal.entries, seal.link))
         copy.flush()
         os.fchmod(copy.fileno(), 0o640)
         os.fsync(copy.fileno())
 
 
-def _last_words(path: Path, directory: Path) -> Iterator[SegmentDropped]:
-    """Yield what must be on record when a segment goes.
+def _last_words(path: Path, directory: Path) -> list[SegmentDropped]:
+    """Return what must be on record when a segment goes; nothing if it must not go.
 
     Its own link, and those it held on record for others whose first segment left hangs
     on it.
     """
-    present = listing(directory)
+    edges, words = _before_first(listing(directory)), list[SegmentDropped]()
     with Segment(path) as segment:
+        chain, entries = segment.header.chain(), 0
         for frame in segment.frames():
+            chain.update(chained(frame))
+            entries += 1
             event = _dropped(frame)
-            if event and event.segment in _before_first(present):
-                yield event
-        seal = segment.seal
-    if seal:
-        yield SegmentDropped(segment=path.name, entries=seal.entries, chain=seal.link)
+            if event and event.segment in edges:
+                words.append(event)
+        if not _whole(segment):
+            return []
+        # A crash while rotating, or a full disk, left it without a seal but complete.
+        seal = segment.seal or Seal(entries=entries, link=chain.hexdigest())
+    own = SegmentDropped(segment=path.name, entries=seal.entries, chain=seal.link)
+    return [*words, own]
 
 
 def _before_first(present: Mapping[str, list[int]]) -> set[str]:
