@@ -231,11 +231,9 @@ class Answers:
             answer = self._cache[name, act] = Answer(self.persona.reply(name), act)
         return answer
 
-    def worded(
-        self, name: str, fields: Mapping[str, object], act: Act = Act.SAY, **more: Any
-    ) -> Answer:
+    def worded(self, name: str, fields: Mapping[str, object], act: Act = Act.SAY) -> Answer:
         """Return the reply ``name`` with its fields filled in."""
-        return Answer(self.persona.reply(name, fields), act, **more)
+        return Answer(self.persona.reply(name, fields), act)
 
 
 def dialect_of(persona: Persona, identity: Identity) -> Dialect:

@@ -56,7 +56,8 @@ def valid_ipv6(address: str) -> bool:
     fields = address.split(":")
     if not 3 <= len(fields) <= 8 or (len(fields) < 8 and "::" not in address):
         return False
-    if fields[0] == "" and fields[1] != "" or fields[-1] == "" and fields[-2] != "":
+    lone_colon = (not fields[0] and fields[1]) or (not fields[-1] and fields[-2])
+    if lone_colon:
         return False
     return all(HEX.fullmatch(f) for f in fields if f)
 

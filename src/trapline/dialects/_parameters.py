@@ -12,6 +12,7 @@ from typing import Final
 from trapline.smtpwords import Dialogue
 
 HUGE: Final = 2**63 - 1  # what fits into an off_t
+DIGITS: Final = 32  # of a number that is worth reading
 NOTIFY: Final = {"NEVER": 1, "SUCCESS": 2, "FAILURE": 4, "DELAY": 8}
 HEX: Final = re.compile(r"[0-9A-Fa-f]*")
 BAD_XTEXT: Final = re.compile(r"\+(?![0-9A-Fa-f]{2})")
@@ -39,12 +40,7 @@ def _check(name: str, value: str, seen: set[str], talk: Dialogue) -> str:
     twice = name in seen
     seen.add(name)
     if name == "SIZE":
-        if not (value.isascii() and value.isdigit()):
-            return "BAD_SIZE"
-        if len(value) > 32 or int(value) > HUGE:
-            return "SIZE_HUGE"
-        talk.scratch["size"] = int(value)
-        return ""
+        return _size(value, talk)
     if name == "AUTH":
         if "auth" in talk.scratch:
             return "AUTH_TWICE_PARAMETER"
@@ -52,8 +48,20 @@ def _check(name: str, value: str, seen: set[str], talk: Dialogue) -> str:
             talk.scratch["auth"] = value
         return ""
     if name == "RET":
-        return "BAD_RET" if twice or value.upper() not in ("FULL", "HDRS") else ""
-    return "" if xtext(value) and not twice and _printable_xtext(value) else "BAD_ENVID"
+        fine = value.upper() in ("FULL", "HDRS")
+    else:
+        fine = xtext(value) and _printable_xtext(value)
+    return "" if fine and not twice else f"BAD_{name}"
+
+
+def _size(value: str, talk: Dialogue) -> str:
+    if not (value.isascii() and value.isdigit()):
+        return "BAD_SIZE"
+    if len(value) > DIGITS or int(value) > HUGE:
+        talk.scratch.pop("size", None)
+        return "SIZE_HUGE"
+    talk.scratch["size"] = int(value)
+    return ""
 
 
 def of_rcpt(options: Sequence[str]) -> Trouble | None:

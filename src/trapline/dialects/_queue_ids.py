@@ -28,10 +28,9 @@ class QueueIds:
 
     def next(self, talk: Dialogue) -> str:
         """Return the id of the message that a session hands over now."""
-        self.made += 1
+        made = self.made = self.made + 1
         at = (talk.now + talk.messages * STEP) // 1000
-        turn = self.steps[self.made % len(self.steps)] + self.made
-        inode = self.inode + turn % SPREAD
+        inode = self.inode + (self.steps[made % len(self.steps)] + made) % SPREAD
         if not self.long_form:
             return f"{at % 1_000_000:05X}{inode:X}"
         seconds, micro = divmod(at, 1_000_000)

@@ -13,7 +13,12 @@ from trapline.smtpwords import Dialogue
 BASE64: Final = re.compile(rb"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 
 
-def decoded(text: bytes) -> tuple[bytes, str]:
+def decoded(text: bytes) -> bytes | None:
+    """Decode base64 strictly; None: it is none."""
+    return base64.b64decode(text) if BASE64.fullmatch(text) else None
+
+
+def from_base64(text: bytes) -> tuple[bytes, str]:
     """Decode base64; the second value names the refusal if it is none, else it is ""."""
     whole = len(text) // 4 * 4
     if not BASE64.fullmatch(text[:whole]) or (whole < len(text) and text[:whole][-1:] == b"="):

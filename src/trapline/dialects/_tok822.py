@@ -55,7 +55,7 @@ def scan(text: str) -> list[Token]:
             tokens.append((COMMENT, ""))
         elif char in '["':
             close, kind = ("]", LITERAL) if char == "[" else ('"', QUOTED)
-            word, at = _collect(text, at + 1, lambda c, close=close: c == close)
+            word, at = _collect(text, at + 1, close.__eq__)
             tokens.append((kind, word))
             at += 1
         elif char != "\\" and char in OPERATORS:
@@ -93,7 +93,7 @@ def _comment(text: str, at: int) -> int:
     return at
 
 
-def parse(tokens: list[Token]) -> list[list[Token]]:
+def parse(tokens: list[Token]) -> list[list[Token]]:  # noqa: C901 - one scan, as there
     """Find the addresses among the tokens, from right to left as Postfix does."""
     tokens = [("", ""), *tokens]
     groups: list[list[Token]] = []
@@ -174,9 +174,8 @@ def resolve(address: str, host: str, is_local: Callable[[str], bool]) -> str | N
     saved: list[Token] = []
     domain: list[Token] = []
     for _ in range(len(address) + 100):
-        if len(tokens) > 1 and tokens[-1][0] == "." and _rfind(tokens, "@") >= 0:
-            if tokens[-2][0] not in (".", "@"):
-                tokens = tokens[:-1]
+        if _ends_in_a_dot(tokens) and _rfind(tokens, "@") >= 0:
+            tokens = tokens[:-1]
         domain = []
         if (at := _rfind(tokens, "@")) >= 0:
             if tokens[at + 1 :] and not is_local(internal(tokens[at + 1 :])):
@@ -233,6 +232,9 @@ def _rewrite(tokens: list[Token], host: str) -> list[Token]:
             tokens = [*tokens[:last], ("@", "@"), *tokens[last + 1 :]]
         else:
             tokens = [*tokens, ("@", "@"), *scan(host)]
-    if len(tokens) > 1 and tokens[-1][0] == "." and tokens[-2][0] not in (".", "@"):
-        tokens = tokens[:-1]
-    return tokens
+    return tokens[:-1] if _ends_in_a_dot(tokens) else tokens
+
+
+def _ends_in_a_dot(tokens: Sequence[Token]) -> bool:
+    """Tell whether a dot ends a domain that is otherwise sound."""
+    return len(tokens) > 1 and tokens[-1][0] == "." and tokens[-2][0] not in (".", "@")

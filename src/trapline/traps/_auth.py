@@ -70,19 +70,19 @@ async def authenticate(
 
 
 async def _plain(ask: Ask, initial: bytes | None) -> Tried | None:
-    """RFC 4616: authorization identity, NUL, user, NUL, password."""
+    """Ask for authorization identity, NUL, user, NUL, password (RFC 4616)."""
     parts = (await ask(b"") if initial is None else initial).split(b"\0")
     return Tried(parts[1], parts[2]) if len(parts) == 3 else None
 
 
 async def _login(ask: Ask, initial: bytes | None) -> Tried | None:
-    """The de-facto LOGIN: user, then password."""
+    """Ask for user, then password, as the de-facto LOGIN does."""
     user = await ask(b"Username:") if initial is None else initial
     return Tried(user, await ask(b"Password:"))
 
 
 async def _cram(ask: Ask, challenge: bytes) -> Tried | None:
-    """RFC 2195: user, space, digest."""
+    """Ask for user, space, digest (RFC 2195)."""
     response = await ask(challenge)
     user, blank, _ = response.rpartition(b" ")
     return Tried(user, None, challenge, response) if blank else None

@@ -16,21 +16,16 @@ from trapline.errors import Gone, NotKept, TimedOut
 from trapline.events import EnvelopeDropped, Greeted, MailOffered, OddHeard
 from trapline.persona import Identity, Persona
 from trapline.session import Content, Session
-from trapline.smtpwords import Act, Answer, Dialect, Dialogue, State, dialect_of
+from trapline.smtpwords import Act, Answer, Dialogue, State, dialect_of
 from trapline.traps._auth import authenticate
 from trapline.traps._odd import odd_line, odd_rest
-from trapline.traps._policy import Policy, Settings, policy_of
+from trapline.traps._policy import Settings, policy_of
 
 EXCERPT: Final = 200  # octets of a line kept in ``protocol.odd``
-
-
-async def hold(
-    session: Session, persona: Persona, identity: Identity, settings: Settings, service: str
-) -> None:
-    """Hold one dialogue, from banner to QUIT."""
-    policy = policy_of(settings, identity)
-    talk = Dialogue(policy, session.peer.address, session.now, service=service)
-    await Trap(session, dialect_of(persona, identity), talk, policy).hold()
+LF: Final = 10
+# The common acts by names of their own: looking up a member of an enum takes its time.
+SAY, MAIL, RCPT, DATA = Act.SAY, Act.MAIL, Act.RCPT, Act.DATA
+SENDER, RECIPIENT = State.SENDER, State.RECIPIENT
 
 
 class Trap:
@@ -39,10 +34,18 @@ class Trap:
     __slots__ = ("chunks", "dialect", "keep", "names", "odds", "policy", "session", "talk")
 
     def __init__(
-        self, session: Session, dialect: Dialect, talk: Dialogue, policy: Policy
+        self,
+        session: Session,
+        persona: Persona,
+        identity: Identity,
+        settings: Settings,
+        service: str,
     ) -> None:
-        self.session, self.dialect, self.talk, self.policy = session, dialect, talk, policy
-        self.keep = policy.size or dialect.keep
+        self.session = session
+        self.dialect = dialect_of(persona, identity)
+        self.policy = policy = policy_of(settings, identity)
+        self.talk = Dialogue(policy, session.peer.address, session.now, service=service)
+        self.keep = policy.size or self.dialect.keep  # octets of a message
         self.chunks = bytearray()  # what BDAT brought so far
         self.odds: set[str] = set()  # each oddity is recorded once a session
         self.names: set[str] = set()  # each HELO name too
@@ -87,49 +90,55 @@ class Trap:
         first = True
         while not session.closing:
             line = await session.read_line(dialect.line)
-            over = line[-1] != 10 and not dialect.splits and await self._skip_line()
-            talk.now = session.now
-            talk.pending = session.pending()
             if first or not line.isascii() or line.find(b"\r") != len(line) - 2:
-                first = self._odd_line(line, first=first)
+                await self._look(line, first=first)
+                first = False
+            talk.now, talk.pending = session.now, session.pending()
             answer = dialect.answer(line, talk)
             if answer.odd:
                 self._odd(answer.odd, line)
             if tarpit:
                 await session.wait(tarpit)
-            await self._perform(answer)
-            if over:
-                session.closing = session.closing or "refused"
-
-    async def _perform(self, answer: Answer) -> None:
-        """Do what the answer says, and send it."""
-        talk = self.talk
-        match answer.act:
-            case Act.SAY:
-                pass
-            case Act.MAIL:
-                talk.state, talk.sender = State.SENDER, answer.name
-                talk.parameters += answer.parameters
-            case Act.RCPT:
-                talk.state = State.RECIPIENT
+            act = answer.act
+            if act is RCPT:
+                talk.state = RECIPIENT
                 talk.recipients.append(answer.name)
                 talk.parameters += answer.parameters
-            case Act.DATA:
-                return await self._data(answer)
+            elif act is MAIL:
+                talk.state, talk.sender = SENDER, answer.name
+                talk.parameters += answer.parameters
+            elif act is DATA:
+                await self._data(answer)
+                continue
+            elif act is not SAY:
+                await self._perform(answer)
+                continue
+            await self._send(answer)
+
+    async def _look(self, line: bytes, *, first: bool) -> None:
+        """Record what is odd about a line, and skip what is left of a long one."""
+        for what in odd_line(line, first=first):
+            self._odd(what, line)
+        if line[-1] != LF and not self.dialect.splits:
+            await self._skip_line()
+
+    async def _perform(self, answer: Answer) -> None:
+        """Do what the less common answers say, and send them."""
+        match answer.act:
+            case Act.CHUNK:
+                return await self._chunk(answer)
+            case Act.TLS:
+                return await self._start_tls(answer)
+            case Act.AUTH:
+                answer = await authenticate(
+                    self.session, self.dialect, self.talk, answer, self.policy
+                )
             case Act.TURN_DOWN:
-                talk.refused.append(answer.name)
+                self.talk.refused.append(answer.name)
             case Act.RESET:
                 self._dropped("reset")
             case Act.GREET:
                 self._greeted(answer)
-            case Act.CHUNK:
-                return await self._chunk(answer)
-            case Act.AUTH:
-                answer = await authenticate(
-                    self.session, self.dialect, talk, answer, self.policy
-                )
-            case Act.TLS:
-                return await self._start_tls(answer)
             case Act.CLOSE:
                 self.session.closing = "quit" if answer.reply[:1] == b"2" else "refused"
         return await self._send(answer)
@@ -255,15 +264,9 @@ class Trap:
             self.odds.add(what)
             self.session.note(OddHeard(what=what, excerpt=octets[:EXCERPT].decode("latin-1")))
 
-    def _odd_line(self, line: bytes, *, first: bool) -> bool:
-        """Record what is odd about a line; returns False: the next is not the first."""
-        for what in odd_line(line, first=first):
-            self._odd(what, line)
-        return False
-
-    async def _skip_line(self) -> bool:
-        """Skip the rest of a line longer than the server's limit; tell if it was too much."""
-        while (await self.session.read_line(self.dialect.line))[-1] != 10:
+    async def _skip_line(self) -> None:
+        """Skip the rest of a line longer than the server's limit, if it bears with it."""
+        while (await self.session.read_line(self.dialect.line))[-1] != LF:
             if self.dialect.shuts:
-                return True
-        return False
+                self.session.closing = "refused"  # once the line was answered
+                return

@@ -10,7 +10,7 @@ from typing import Final
 
 from trapline.persona import Identity, Persona
 from trapline.session import Session
-from trapline.traps._engine import hold
+from trapline.traps._engine import Trap
 from trapline.traps._policy import Bait, Settings
 
 __all__ = ["Bait", "Settings", "trap"]
@@ -22,4 +22,4 @@ async def trap(
     session: Session, persona: Persona, identity: Identity, settings: Settings = DEFAULTS
 ) -> None:
     """Hold one SMTP dialogue, from banner to QUIT."""
-    await hold(session, persona, identity, settings, "smtp")
+    await Trap(session, persona, identity, settings, "smtp").hold()

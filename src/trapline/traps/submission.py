@@ -10,7 +10,7 @@ from typing import Final, Literal
 from trapline.persona import Identity, Persona
 from trapline.session import Session
 from trapline.traps import _policy
-from trapline.traps._engine import hold
+from trapline.traps._engine import Trap
 from trapline.traps._policy import Bait
 
 __all__ = ["Bait", "Settings", "trap"]
@@ -29,4 +29,4 @@ async def trap(
     session: Session, persona: Persona, identity: Identity, settings: Settings = DEFAULTS
 ) -> None:
     """Hold one submission dialogue, from banner to QUIT."""
-    await hold(session, persona, identity, settings, "submission")
+    await Trap(session, persona, identity, settings, "submission").hold()
