@@ -48,7 +48,7 @@ class Chunks(Base):
         match verb:
             case "QUIT":
                 bye = self.say("BYE", host=self.identity.host)
-                return self._given_up(bye.reply, talk, memory)
+                return self._given_up(bye.reply, memory)
             case "RSET":
                 memory.free.discard("RSET")
                 return self._aborted(self.say("RSET").reply, memory)
@@ -61,7 +61,7 @@ class Chunks(Base):
             return Answer(self.refuse("NEED_BDAT", talk).reply)
         refusal = self.refuse("NEED_RSET", talk)
         if refusal.act is Act.CLOSE:
-            return self._given_up(refusal.reply, talk, memory)
+            return self._given_up(refusal.reply, memory)
         return refusal
 
     def chunk_read(self, size: int, talk: Dialogue) -> Answer:
@@ -77,7 +77,7 @@ class Chunks(Base):
 
     def chunks_received(self, content: Content, talk: Dialogue, memory: Memory) -> Answer:
         """Take a message of chunks, or say what is wrong with it."""
-        if memory.farewell:
+        if memory.farewell and not memory.zero:
             return Answer(memory.farewell + self.kept(talk, memory).reply)
         seen = read(content.octets)
         if not seen.total:
@@ -85,13 +85,14 @@ class Chunks(Base):
         if trouble := self.too_long(content, talk):
             return self.say(trouble)
         name = message_id(talk.now, memory)
-        return self.say("CHUNKS_KEPT", size=memory.chunk, total=seen.total, id=name)
+        kept = self.say("CHUNKS_KEPT", size=memory.chunk, total=seen.total, id=name)
+        return Answer(memory.farewell + kept.reply)
 
     def _next(self, argument: str, talk: Dialogue, memory: Memory) -> Answer:
         if (found := CHUNK.fullmatch(argument)) is None:
             return self._aborted(self.refuse("BDAT_NO_SIZE", talk).reply, memory)
         if not _size(found[1]) and found[2].upper() != "LAST":
-            memory.astray = True
+            memory.astray = memory.zero = True
             return Answer(self.refuse("BDAT_ZERO", talk).reply)
         return self._chunk(found, memory)
 
@@ -102,19 +103,34 @@ class Chunks(Base):
 
     def _aborted(self, reply: bytes, memory: Memory) -> Answer:
         """Give the message up; within a header line the process dies before it answers."""
-        if memory.place is Place.LINE:
-            return Answer(b"", Act.CLOSE)
+        match memory.place:
+            case Place.LINE:
+                return Answer(b"", Act.CLOSE)
+            case Place.NO_HEADER:
+                return self._as_data(reply, memory)
         memory.start()
         return Answer(reply, Act.RESET)
 
-    def _given_up(self, reply: bytes, talk: Dialogue, memory: Memory) -> Answer:
+    def _given_up(self, reply: bytes, memory: Memory) -> Answer:
         """End the message; behind a header line the process takes that for its whole."""
-        if memory.place is Place.BETWEEN:
-            memory.farewell = reply
-            return Answer(b"", Act.CHUNK, last=True)
-        end = self.say("LOST_IN_DATA", host=self.identity.host).reply
-        memory.failed = bool(talk)  # whatever is still said goes unanswered
-        return Answer(reply + end, Act.CLOSE)
+        match memory.place:
+            case Place.NOT_CRLF if memory.zero:
+                memory.start()
+                return Answer(reply + self.say("HEADERS_NOT_CRLF").reply, Act.RESET)
+            case Place.BETWEEN | Place.NOT_CRLF:
+                memory.farewell, memory.chunk = reply, 0
+                return Answer(b"", Act.CHUNK, last=True)
+            case Place.NO_HEADER if memory.zero:
+                memory.place, memory.astray, memory.zero = Place.BODY, False, False
+                return Answer(reply + self.say("BDAT_OK", size=0).reply)
+            case Place.NO_HEADER:
+                return self._as_data(reply, memory)
+        return Answer(reply + self.say("LOST_IN_DATA").reply, Act.CLOSE)
+
+    def _as_data(self, reply: bytes, memory: Memory) -> Answer:
+        """Go on as if DATA had been said: everything up to a dot is message."""
+        memory.reading = True
+        return Answer(reply, Act.DATA)
 
 
 def _size(digits: str) -> int:

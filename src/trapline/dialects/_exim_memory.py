@@ -51,6 +51,7 @@ class Memory(msgspec.Struct):
     reading: bool = False  # message data
     place: Place = Place.LINE
     astray: bool = False  # between chunks, only RSET helps
+    zero: bool = False  # because of an empty chunk
     chunk: int = 0  # octets of the last chunk
     farewell: bytes = b""  # said before the answer to a message
     failed: bool = False  # TLS within TLS: nothing but QUIT helps
@@ -68,7 +69,7 @@ class Memory(msgspec.Struct):
         """Begin to wait for a new message."""
         self.reset()
         self.free |= FREE
-        self.refused_mail = self.rcpt = self.reading = self.astray = False
+        self.refused_mail = self.rcpt = self.reading = self.astray = self.zero = False
         self.place, self.farewell = Place.LINE, b""
 
     def forget(self) -> None:

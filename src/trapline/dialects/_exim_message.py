@@ -28,8 +28,10 @@ class Place(enum.Enum):
 
     LINE = "within a line of the headers"
     BETWEEN = "behind a line of the headers, to see whether it goes on"
+    NO_HEADER = "the same, and the line will turn out to be the first of the body"
+    NOT_CRLF = "the same, and the line will be refused, for it ends with a bare LF"
     BODY = "in the body"
-    REFUSED = "nowhere: a header line did not end with CR LF"
+    REFUSED = "nowhere: it was refused"
 
 
 class Read(msgspec.Struct, frozen=True):
@@ -63,7 +65,7 @@ class _Reader:
                 self._store(b" ")
                 continue
             if self.at == len(self.octets):
-                return self._end(Place.BETWEEN)
+                return self._end()
             if self.octets[self.at] in b" \t":
                 self._store(self.octets[self.at : self.at + 1])
                 self.at += 1
@@ -74,9 +76,8 @@ class _Reader:
                 return Read(Place.REFUSED)
             self.line.clear()
         self._end_line()
-        if len(self.line) == 1:
-            return Read(Place.LINE, self.stored, self.stored + self.lines)
-        return self._end(Place.LINE)
+        read_so_far = self._end() if len(self.line) > 1 else self._stored(Place.LINE, 0)
+        return msgspec.structs.replace(read_so_far, place=Place.LINE)
 
     def _to_line_end(self) -> bool | None:
         """Read to the end of a line; True: a blank goes behind it; None: it has no end."""
@@ -107,11 +108,13 @@ class _Reader:
         self.stored -= len(self.line) - len(EMPTY_LINES.sub(b"\n", self.line))
         return self.crlf is False
 
-    def _end(self, place: Place) -> Read:
-        """Say what the total is if the message ends behind the line at hand."""
-        extra = not _is_header(self.line)
-        if not extra and self._refused():
-            return Read(Place.REFUSED if place is Place.LINE else place)
+    def _end(self) -> Read:
+        """Say what became of the message if it ends behind the line at hand."""
+        if not _is_header(self.line):
+            return self._stored(Place.NO_HEADER, 1)
+        return Read(Place.NOT_CRLF) if self._refused() else self._stored(Place.BETWEEN, 0)
+
+    def _stored(self, place: Place, extra: int) -> Read:
         return Read(place, self.stored, self.stored + self.lines + extra)
 
     def _body(self, *, extra: int) -> Read:
