@@ -46,7 +46,8 @@ def spam(running: Running) -> None:
     """Send messages whose every field is hostile."""
     for number, subject in enumerate(SUBJECTS):
         with smtplib.SMTP("127.0.0.1", running.ports["smtp"], timeout=20) as client:
-            client.putcmd("EHLO", f"[{subject}]".replace("\r\n", " ").replace("\n", " "))
+            client.command_encoding = "utf-8"
+            client.putcmd("EHLO", subject.replace("\r\n", " "))
             client.getreply()
             client.ehlo("plain.example.org")
             head = (
