@@ -182,7 +182,7 @@ def test_a_large_body_is_not_copied(tmp_path: Path) -> None:
         tracemalloc.stop()
     hand.close()
     assert peak < 2**20
-    assert journal.fetch(tmp_path, "0-1-0")[1] == body
+    assert journal.fetch(tmp_path, "0-1-0")[1] == bytes(body)
 
 
 def test_a_failed_fsync_is_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
