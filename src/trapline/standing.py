@@ -43,6 +43,7 @@ class _Snapshot(msgspec.Struct, kw_only=True):
     created: dict[str, int]  # of the segments that the positions lie in
     waiting: list[Entry]
     place: Place
+    late: bool
     state: State
     court: Court
 
@@ -144,7 +145,8 @@ class Standing:
         if found.key != self.key or found.created != self._created(found.positions):
             return False
         self._begin(found.state, found.court)
-        self.positions, self._waiting, self._place = found.positions, found.waiting, found.place
+        self.positions, self.late = found.positions, found.late
+        self._waiting, self._place = found.waiting, found.place
         return True
 
     def save(self, path: Path) -> None:
@@ -155,6 +157,7 @@ class Standing:
             created=self._created(self.positions),
             waiting=self._waiting,
             place=self._place,
+            late=self.late,
             state=self.docket.state,
             court=self.court,
         )
