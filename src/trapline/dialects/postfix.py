@@ -15,6 +15,8 @@ import re
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
 from trapline.dialects import _sasl as sasl
 from trapline.dialects._postfix_base import forget
 from trapline.dialects._postfix_envelope import Envelope
@@ -230,7 +232,8 @@ class Dialect(Envelope):
         if len(tokens) == 3:
             initial, trouble = sasl.from_base64(tokens[2].text.encode("latin-1"))
             if trouble:
-                return self.refuse(trouble, talk)
+                refusal = self.refuse(trouble, talk)
+                return msgspec.structs.replace(refusal, odd="bad-auth")
         mechanism = tokens[1].text.upper()
         if mechanism not in self.mechanisms:
             return self.refuse("AUTH_NO_MECHANISM", talk)

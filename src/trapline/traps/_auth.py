@@ -6,14 +6,16 @@ Must not be in here: wording (dialect), and who gets in (policy).
 import hashlib
 import hmac
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from trapline.events import AuthTried
-from trapline.session import Session
-from trapline.smtpwords import Answer, Dialect, Dialogue
+from trapline.smtpwords import Answer, Dialogue
 from trapline.traps._policy import Policy
+
+if TYPE_CHECKING:
+    from trapline.traps._engine import Trap
 
 RESPONSE: Final = 12288  # octets of one response, as Postfix and RFC 4954 have it
 
@@ -36,16 +38,19 @@ class _Ended(Exception):  # noqa: N818 - the dialogue's end, not an error
 Ask = Callable[[bytes], Awaitable[bytes]]
 
 
-async def authenticate(
-    session: Session, dialect: Dialect, talk: Dialogue, begun: Answer, policy: Policy
-) -> Answer:
+async def authenticate(trap: "Trap", begun: Answer) -> Answer:
     """Hold the dialogue that ``begun`` opened and return its last answer, unsent."""
+    session, dialect, talk = trap.session, trap.dialect, trap.talk
 
     async def ask(challenge: bytes) -> bytes:
         await session.write(dialect.challenge(challenge, talk))
         line = await session.read_line(RESPONSE)
+        rest = line
+        while rest[-1:] != b"\n":
+            rest = await session.read_line(RESPONSE)
         response = dialect.response(line, talk)
         if isinstance(response, Answer):
+            trap.odd("bad-auth", line)
             raise _Ended(response)
         return response
 
@@ -60,9 +65,10 @@ async def authenticate(
     except _Ended as ended:
         return ended.answer
     if tried is None:
+        trap.odd("bad-auth", b"AUTH " + begun.verb.encode())
         return dialect.malformed(begun.verb, talk)
     talk.claimed = _text(tried.user)
-    accepted = _judge(policy, talk, tried)
+    accepted = _judge(trap.policy, talk, tried)
     if accepted:
         talk.user = talk.claimed
     session.note(_event(begun.verb, tried, accepted=accepted))

@@ -18,10 +18,12 @@ from trapline.persona import Identity, Persona
 from trapline.session import Content, Session
 from trapline.smtpwords import Act, Answer, Dialogue, State, dialect_of
 from trapline.traps._auth import authenticate
-from trapline.traps._odd import odd_line, odd_rest
+from trapline.traps._odd import odd_line, odd_message, odd_rest
 from trapline.traps._policy import Settings, policy_of
 
 EXCERPT: Final = 200  # octets of a line kept in ``protocol.odd``
+REFUSED: Final = 1000  # refused recipients kept of one envelope
+NAMES: Final = 100  # different HELO names recorded of one session
 LF: Final = 10
 # The common acts by names of their own: looking up a member of an enum takes its time.
 SAY, MAIL, RCPT, DATA = Act.SAY, Act.MAIL, Act.RCPT, Act.DATA
@@ -67,7 +69,7 @@ class Trap:
             session.closing = reason = "timeout"
             await session.write(self.dialect.timed_out(talk))
         finally:
-            self._odd(odd_rest(session.peek(EXCERPT)), session.peek(EXCERPT))
+            self.odd(odd_rest(session.peek(EXCERPT)), session.peek(EXCERPT))
             self._dropped(reason)
 
     async def _greet(self) -> None:
@@ -77,7 +79,7 @@ class Trap:
             await session.wait(settings.greet_seconds)
         self.talk.pending = session.pending()
         if self.talk.pending:
-            self._odd("early-talk", session.peek(EXCERPT))
+            self.odd("early-talk", session.peek(EXCERPT))
         answer = self.dialect.banner(self.talk)
         await session.write(answer.reply)
         if answer.act is Act.CLOSE:
@@ -96,7 +98,7 @@ class Trap:
             talk.now, talk.pending = session.now, session.pending()
             answer = dialect.answer(line, talk)
             if answer.odd:
-                self._odd(answer.odd, line)
+                self.odd(answer.odd, line)
             if tarpit:
                 await session.wait(tarpit)
             act = answer.act
@@ -118,7 +120,7 @@ class Trap:
     async def _look(self, line: bytes, *, first: bool) -> None:
         """Record what is odd about a line, and skip what is left of a long one."""
         for what in odd_line(line, first=first):
-            self._odd(what, line)
+            self.odd(what, line)
         if line[-1] != LF and not self.dialect.splits:
             await self._skip_line()
 
@@ -130,11 +132,10 @@ class Trap:
             case Act.TLS:
                 return await self._start_tls(answer)
             case Act.AUTH:
-                answer = await authenticate(
-                    self.session, self.dialect, self.talk, answer, self.policy
-                )
+                answer = await authenticate(self, answer)
             case Act.TURN_DOWN:
-                self.talk.refused.append(answer.name)
+                if len(self.talk.refused) < REFUSED:
+                    self.talk.refused.append(answer.name)
             case Act.RESET:
                 self._dropped("reset")
             case Act.GREET:
@@ -149,10 +150,10 @@ class Trap:
         """Take HELO or EHLO."""
         talk = self.talk
         if talk.state is State.CONNECTED and talk.pending:
-            self._odd("pipelined-early", self.session.peek(EXCERPT))
+            self.odd("pipelined-early", self.session.peek(EXCERPT))
         talk.verb, talk.helo = answer.verb, answer.name
         self._dropped("reset")
-        if answer.name not in self.names and len(self.names) < EXCERPT:
+        if answer.name not in self.names and len(self.names) < NAMES:
             self.names.add(answer.name)
             self.session.note(Greeted(verb=answer.verb, name=answer.name))
 
@@ -160,11 +161,11 @@ class Trap:
         """Read a message after the 354, keep it, answer it."""
         session, talk, dialect = self.session, self.talk, self.dialect
         if talk.pending:
-            self._odd("pipelined-early", session.peek(EXCERPT))
+            self.odd("pipelined-early", session.peek(EXCERPT))
         await self._send(answer)
         content = await session.read_message(self.keep, loose=dialect.loose)
-        if content.smuggling:
-            self._odd("smuggling", session.peek(EXCERPT))
+        if content.smuggling or odd_message(content.octets):
+            self.odd("smuggling", session.peek(EXCERPT))
         talk.now = session.now
         await self._keep(content, chunked=False)
 
@@ -229,7 +230,7 @@ class Trap:
         """Start TLS; whatever was said in the clear is forgotten (RFC 3207 section 4.2)."""
         session, talk = self.session, self.talk
         if session.pending():
-            self._odd("injected-before-tls", session.peek(EXCERPT))
+            self.odd("injected-before-tls", session.peek(EXCERPT))
         await self._send(answer)
         self._dropped("reset")
         session.closing = "gone"  # unless the handshake ends well
@@ -258,7 +259,7 @@ class Trap:
             self.chunks = bytearray()
         talk.drop()
 
-    def _odd(self, what: str, octets: bytes) -> None:
+    def odd(self, what: str, octets: bytes) -> None:
         """Record something no mail server says, once a session."""
         if what and what not in self.odds:
             self.odds.add(what)

@@ -6,6 +6,8 @@ Must not be in here: what a server answers to it (that is the dialect's).
 from collections.abc import Iterator
 from typing import Final
 
+import stringzilla
+
 VERBS: Final = frozenset(
     b"AUTH BDAT DATA EHLO ETRN EXPN HELO HELP MAIL NOOP QUIT RCPT RSET STARTTLS VRFY".split()
 )
@@ -35,6 +37,14 @@ def odd_first(line: bytes) -> str:
     if verb in HTTP:
         return "http"
     return "" if verb in VERBS else "junk"
+
+
+def odd_message(octets: bytes | bytearray) -> bool:
+    """Tell whether a message holds what some servers take for its end (CVE-2023-51764)."""
+    if stringzilla.find(octets, b"\n.\n") >= 0:
+        return True
+    at = stringzilla.find(octets, b"\n.\r\n")
+    return at >= 0 and octets[at - 1 : at] != b"\r"
 
 
 def odd_rest(octets: bytes) -> str:

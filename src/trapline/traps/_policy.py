@@ -4,8 +4,9 @@ Must not be in here: replies, verbs, anything a particular server would do.
 """
 
 import functools
+import ipaddress
 from collections import OrderedDict
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -15,6 +16,10 @@ from trapline.smtpwords import Dialogue, Ruling
 NETWORKS: Final = 4096  # peer networks whose refused credentials are counted
 COMMON: Final = frozenset(("abuse", "admin", "info", "office", "postmaster", "root", "sales"))
 SHARE: Final = 13  # of 256 other local parts, so many exist (5 %)
+
+
+Whole = Annotated[int, msgspec.Meta(ge=0)]
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=600)]
 
 
 class Bait(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -34,11 +39,15 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     own_domains: tuple[str, ...] = ()  # ours: most local parts do not exist there
     auth: Literal["never", "after TLS", "always"] = "never"
     credentials: tuple[Bait, ...] = ()  # bait
-    failures: int = 3  # refusals in a peer's network before bait works
+    failures: Whole = 3  # refusals in a peer's network before bait works
     tls: Literal["offered", "required", "off"] = "offered"
-    tarpit_seconds: float = 0.0  # before each reply
-    greet_seconds: float = 0.0  # before the banner; who talks earlier is recorded
-    size: int = 0  # octets of the biggest message; 0 = as the persona
+    tarpit_seconds: Seconds = 0.0  # before each reply
+    greet_seconds: Seconds = 0.0  # before the banner; who talks earlier is recorded
+    size: Whole = 0  # octets of the biggest message; 0 = as the persona
+
+    def __post_init__(self) -> None:
+        if self.recipients == "MX of these domains" and not self.domains:
+            raise ValueError('recipients = "MX of these domains" needs domains = [...]')
 
 
 class Policy:
@@ -47,7 +56,10 @@ class Policy:
     def __init__(self, settings: Settings, identity: Identity) -> None:
         self.settings, self.identity = settings, identity
         self.size = settings.size
-        self._own = frozenset(map(str.lower, settings.own_domains))
+        own = (
+            (*settings.own_domains, identity.host, "localhost") if settings.own_domains else ()
+        )
+        self._own = frozenset(map(str.lower, own))
         self._mx = frozenset(map(str.lower, settings.domains))
         self.baits = {(b.user.encode(), b.password.encode()) for b in settings.credentials}
         self._failed: OrderedDict[str, int] = OrderedDict()
@@ -106,7 +118,5 @@ def policy_of(settings: Settings, identity: Identity) -> Policy:
 
 
 def _network(peer: str) -> str:
-    """Return the /24 or (as good as) the /64 of an address in canonical text."""
-    if ":" in peer:
-        return ":".join(peer.split(":")[:4])
-    return peer.rpartition(".")[0]
+    """Return the /24 or /64 of an address."""
+    return str(ipaddress.ip_network((peer, 64 if ":" in peer else 24), strict=False))
