@@ -6,7 +6,7 @@ import time
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.analysis.mail import entry, offered, read
 from tests.analysis.test_mime import SOUP
@@ -42,10 +42,11 @@ def test_what_a_message_says() -> None:
 
 
 @given(SOUP, st.text(st.characters(max_codepoint=255), max_size=10))
+@example(b"Subject: =?utf-7?Q?+2AA-?=\n\n", "")
 def test_any_octets_give_facts(octets: bytes, address: str) -> None:
     """They encode as JSON (no lone surrogates), are bounded, and are the same again.
 
-    Planted fault: a filename in UTF-7 that spells half a character broke the encoder.
+    Planted fault: a subject in UTF-7 that spells half a character broke the encoder.
     """
     event = offered(octets, sender=address, recipients=(address,))
     one = messages.facts("e", event, octets, address, local=address, names=(address,))

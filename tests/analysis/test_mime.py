@@ -25,7 +25,7 @@ SOUP = st.lists(PIECES | st.binary(max_size=12), max_size=40).map(b"".join)
 
 @given(SOUP)
 def test_any_octets_give_a_mail(octets: bytes) -> None:
-    """Planted fault: ``int.from_bytes`` of a missing length in ``_uu`` raised at once."""
+    """Planted fault: base64 that lacks its end, taken without mercy, raised binascii.Error."""
     mail = mime.parse(octets)
     assert len(mail.parts) <= mime.PARTS
     assert all(isinstance(part.content(), bytes) for part in mail.parts)
@@ -95,7 +95,7 @@ def test_a_message_without_a_blank_line_keeps_its_body() -> None:
     ],
 )  # fmt: skip
 def test_time_grows_with_length_alone(unit: bytes) -> None:
-    """Planted fault: a boundary's line read to the end of the message took 40 s for ``--b``."""
+    """Fault caught: boundaries searched anywhere in a line took 40 s for 4 MB of ``--b``."""
     head = b"Content-Type: multipart/mixed; boundary=b\n\n"
     began = time.process_time()
     for part in mime.parse(head + unit * (2**22 // len(unit))).parts:

@@ -111,8 +111,9 @@ def clues(  # noqa: PLR0913 - a message, and who we are
         "says it is a test": event.size <= SMALL and bool(_TEST.search(subject)),
         "no link": not urls,
         "small": event.size <= SMALL,
-        **_of_envelope(event),
     }
+    for mark, true in _of_envelope(event).items():
+        marks[mark] = marks.get(mark, False) or true
     return tuple(mark for mark, true in marks.items() if true)
 
 

@@ -165,7 +165,7 @@ class Docket:
         hosts = 1 if indicator.kind is Kind.HOST else len(account.sums)
         return Suspect(
             indicator=indicator,
-            score=round(score, 4),
+            score=round(score, 6),
             count=account.count,
             first=account.first,
             last=account.last,
