@@ -95,14 +95,16 @@ def test_what_is_never_evidence(event: Event, octets: bytes) -> None:
 
 
 def test_the_operators_own_networks_are_never_evidence() -> None:
-    """Nor are forwarders; but behind a forwarder, the origin answers for it."""
+    """Nor are forwarders; but behind a forwarder, the origin answers for it.
+
+    Planted fault: ``facts.origin``, made without knowing the forwarder, was the forwarder.
+    """
     ours = (ipaddress.ip_network("198.51.100.0/24"),)
     assert told(Docket(exempt=Exempt(networks=ours)), often(offered(), 9)).suspects(START) == []
     octets = b"Received: from x ([203.0.113.9]) by mx; now\r\n" + SPAM
     docket = Docket(exempt=Exempt(forwarders=ours))
     for one in often(offered(octets), 9):
-        facts = read(one, octets)
-        docket.take(one, msgspec.structs.replace(facts, origin="203.0.113.9"))
+        docket.take(one, read(one, octets))
         docket.take(one, None)
     assert held(docket) == 0
     assert held(docket, Indicator(Kind.HOST, "203.0.113.9")) > 1

@@ -115,12 +115,15 @@ def never(event: MailOffered | EnvelopeDropped, facts: Facts | None, exempt: Exe
 
 
 def culprit(entry: Entry, facts: Facts | None, exempt: Exempt) -> str:
-    """Return the address that answers for an entry, canonical, or "" where none does."""
+    """Return the address that answers for an entry, canonical, or "" where none does.
+
+    Behind a forwarder it is the first stranger in the chain; facts are made without
+    knowing the forwarders, so the chain is walked here.
+    """
     peer = headers.canonical(entry.stamp.peer)
-    if facts and facts.origin and headers.within(peer, exempt.forwarders):
-        peer = facts.origin
-    elif headers.within(peer, exempt.forwarders):
-        return ""
+    if headers.within(peer, exempt.forwarders):
+        chain = facts.received if facts else ()
+        peer = headers.origin(peer, chain, (*exempt.forwarders, *exempt.networks))
     return "" if headers.within(peer, exempt.networks) else peer
 
 
