@@ -24,8 +24,8 @@ from trapline.journal.segments import Segment, sync_directory
 from trapline.lake import tables
 from trapline.lake.catalog import Catalog, File
 
-BATCH: Final = 100_000  # entries of one transaction,
-BATCH_OCTETS: Final = 64 * 2**20  # or so many octets of JSON
+BATCH: Final = 50_000  # entries of one transaction,
+BATCH_OCTETS: Final = 32 * 2**20  # or so many octets of JSON
 GRACE: Final = 600.0  # seconds that a file outlives its replacement, for queries under way
 SMALL: Final = 1_000_000  # rows; files of fewer are put together
 # Measured: a quarter less CPU than the defaults, 4 % more octets.
