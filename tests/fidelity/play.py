@@ -1,6 +1,7 @@
 """Play a dialogue, over TCP or in memory, and write down what was answered to each step."""
 
 import contextlib
+import itertools
 import re
 import socket
 import ssl
@@ -23,6 +24,7 @@ GRACE: Final = 0.03  # seconds to see whether more comes than was expected
 LAST: Final = 0.6  # seconds to see whether the server closes; Exim waits 0.2 for our FIN
 AGREED: Final = b"<TLS>"
 FAILED: Final = b"<no TLS>"
+TLS: Final = Tls("TLSv1.3", "TLS_AES_256_GCM_SHA384")
 _FINAL: Final = re.compile(rb"^\d{3}(?:[^-\r\n].*)?\r\n", re.MULTILINE)
 
 
@@ -89,19 +91,30 @@ class Wire:
         return piece
 
 
-def over_tcp(dialogue: Dialogue, connect: Connect) -> Transcript:
-    """Play a dialogue with whatever listens there."""
+def over_tcp(
+    dialogue: Dialogue, connect: Connect, like: Transcript | None = None
+) -> Transcript:
+    """Play a dialogue with whatever listens there.
+
+    ``like`` is what somebody else answered: how many replies to wait for.  Some servers
+    take a second over the last one; were it not waited for, it would come a step too late.
+    """
     with contextlib.closing(Wire(connect())) as wire:
         heard, steps = list[bytes](), list(dialogue.steps)
         early = steps.pop(0) if steps[0].how == "early" else Step(b"", 0)
+        wanted = [1 + early.replies, *(step.replies for step in steps)]
+        if like is not None:
+            wanted = [len(_FINAL.findall(answer)) for answer in like.heard]
         wire.send(early.octets)
-        heard.append(wire.listen(1 + early.replies))
-        heard += [_act(wire, step) for step in steps]
+        heard.append(wire.listen(wanted[0]))
+        heard += [
+            _act(wire, step, replies) for step, replies in zip(steps, wanted[1:], strict=True)
+        ]
         heard[-1] += wire.listen(99, LAST)
         return Transcript(tuple(heard), wire.closed)
 
 
-def _act(wire: Wire, step: Step) -> bytes:
+def _act(wire: Wire, step: Step, replies: int) -> bytes:
     match step.how:
         case "tls":
             return wire.handshake()
@@ -115,12 +128,12 @@ def _act(wire: Wire, step: Step) -> bytes:
                 time.sleep(0.001)
         case _:
             wire.send(step.octets)
-    return wire.listen(step.replies)
+    return wire.listen(replies)
 
 
 def in_memory(dialogue: Dialogue, trap: Trap) -> Transcript:
     """Play a dialogue with a trap, without an event loop; time stands still."""
-    stage = Rehearsal(tls=Tls("TLSv1.3", "TLS_AES_256_GCM_SHA384"))
+    stage = Rehearsal()
     heard, done, steps = list[bytes](), 0, list(dialogue.steps)
     if steps[0].how == "early":
         stage.session.feed(steps.pop(0).octets)
@@ -134,10 +147,11 @@ def in_memory(dialogue: Dialogue, trap: Trap) -> Transcript:
     def client() -> Iterator[bytes]:
         nonlocal ended
         listen()
-        for step in steps:
+        for step, then in itertools.zip_longest(steps, steps[1:]):
             if step.how == "end":
                 ended = True
                 return
+            stage.tls = TLS if then is None or then.how == "tls" else None
             yield from _pieces(step, stage.session)
             listen()
         ended = True

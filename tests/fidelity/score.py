@@ -75,5 +75,8 @@ def against(server: Server, dialogues: Iterable[Dialogue], other: play.Player) -
 
 
 def _compare(server: Server, dialogue: Dialogue, other: play.Player) -> Result:
-    truth = play.over_tcp(dialogue, lambda: server.stage.connect(server.port, play.PATIENCE))
-    return Result(dialogue, tuple(compare.rows(dialogue, truth, other(dialogue))))
+    like = other(dialogue)
+    truth = play.over_tcp(
+        dialogue, lambda: server.stage.connect(server.port, play.PATIENCE), like
+    )
+    return Result(dialogue, tuple(compare.rows(dialogue, truth, like)))
