@@ -104,10 +104,11 @@ def test_neither_arrival_nor_forgetting_changes_a_byte(
 
 
 @few
-@given(STEPS, st.lists(st.floats(0, END), max_size=4))
-def test_it_does_not_matter_when_somebody_looked(steps: list[Step], looks: list[float]) -> None:
-    """Planted: a term that began with the turn of the wheel, not with the evidence."""
+@given(RECENT, st.sets(st.integers(0, 9), min_size=1, max_size=3))
+def test_it_does_not_matter_when_somebody_looked(steps: list[Step], looked: set[int]) -> None:
+    """Even a second after an entry.  Planted: a snapshot without what waits."""
     steps = sorted(steps, key=lambda step: step.at)
+    looks = [step.at for at, step in enumerate(steps) if at in looked]
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
         watched, unwatched = Journal(Path(one)), Journal(Path(other))
         unwatched.write(steps)
