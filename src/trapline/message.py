@@ -46,6 +46,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     received: tuple[str, ...] = ()  # addresses of the Received chain, newest first
     origin: str = ""  # first hop of the chain that is not private or our own
     urls: tuple[str, ...] = ()  # as found; defang on display
+    hosts: tuple[str, ...] = ()  # where the URLs lead, each once: lower case, IDN as ASCII
     attachments: tuple[Attachment, ...] = ()
     fingerprint: str = ""
     defects: tuple[str, ...] = ()

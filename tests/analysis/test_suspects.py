@@ -80,6 +80,7 @@ def test_curiosity_alone_is_never_enough(event: Event) -> None:
         (offered(b"Auto-Submitted: auto-replied\n\nx"), b"Auto-Submitted: auto-replied\n\nx"),
         (offered(recipients=["postmaster@x.example", "Abuse@x.example"]), SPAM),
         (offered(sender="friend@known.example"), SPAM),
+        (offered(sender="friend@mail.known.example"), SPAM),
         (offered(sender="Partner@else.example"), SPAM),
         (EnvelopeDropped(sender="", recipients=(), refused=("ghost@x.example",)), SPAM),
     ],

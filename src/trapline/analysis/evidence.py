@@ -26,6 +26,7 @@ from trapline.events import (
 )
 from trapline.message import Facts, Sort
 
+_LABELS: Final = 10  # of a domain; names with more are nobody's
 _ROLES: Final = frozenset({"postmaster", "abuse", "mailer-daemon"})
 _SMUGGLED: Final = frozenset({"smuggling", "injected-before-tls"})
 
@@ -61,11 +62,11 @@ class Exempt(msgspec.Struct, frozen=True, kw_only=True):
     forwarders: tuple[Network, ...] = ()  # own relays that bring us others' mail
 
     def sender(self, address: str) -> bool:
-        """Tell whether a sender is a known correspondent."""
+        """Tell whether a sender, its domain or one above that is a known correspondent."""
         address = address.lower()
-        return address in self.correspondents or (
-            address.rpartition("@")[2] in self.correspondents
-        )
+        labels = address.rpartition("@")[2].split(".")[-_LABELS:]
+        domains = (".".join(labels[at:]) for at in range(len(labels)))
+        return address in self.correspondents or any(d in self.correspondents for d in domains)
 
 
 class Weighed(msgspec.Struct, frozen=True, kw_only=True):

@@ -71,6 +71,7 @@ def facts(  # noqa: PLR0913 - the message and everything its meaning depends on
         received=chain,
         origin=headers.origin(peer, chain, trusted),
         urls=links_found[: links.LINKS],
+        hosts=tuple(dict.fromkeys(map(links.host, links_found[: links.LINKS]))),
         attachments=carried,
         fingerprint=fingerprint.of(mail, text),
         defects=_defects(mail, event, len(octets), honest=honest),

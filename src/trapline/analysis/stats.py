@@ -10,30 +10,27 @@ from typing import Final
 COLUMNS: Final = ("value", "messages", "recipients", "peers", "first", "last")
 
 _SHAPE: Final = """
-    SELECT {value} AS value, count(*) AS messages,
-           coalesce(sum(len(e.recipients)), 0)::BIGINT AS recipients,
-           count(DISTINCT e.peer) AS peers, min(e."at") AS "first", max(e."at") AS "last"
-    FROM {source}
-    WHERE e.kind = 'mail.offered' AND e."at" >= $1
-    GROUP BY value HAVING value <> '' ORDER BY messages DESC, value LIMIT $2
+    SELECT value, count(*) AS messages, coalesce(sum(recipients), 0)::BIGINT AS recipients,
+           count(DISTINCT peer) AS peers, min("at") AS "first", max("at") AS "last"
+    FROM (SELECT {value} AS value, len(e.recipients) AS recipients, e.peer, e."at"
+          FROM {source} WHERE e.kind = 'mail.offered' AND e."at" >= $1)
+    WHERE value <> '' GROUP BY value ORDER BY messages DESC, value LIMIT $2
 """
+_ALL: Final = "entries e"
 _READ: Final = "entries e JOIN facts f ON f.entry = e.id"
-_HOST: Final = r"regexp_extract(u.url, '^[a-z]+://(?:[^/?#@]*@)?([^/?#:]+)', 1)"
+# One message names a recipient once, however often it does; hosts are such already.
+_RECIPIENTS: Final = "unnest(list_distinct(list_transform(e.recipients, lambda x: lower(x))))"
 
 TOP: Final[dict[str, str]] = {
     by: _SHAPE.format(value=value, source=source)
     for by, value, source in (
-        ("peer", "e.peer", "entries e"),
-        ("sender", "CASE WHEN e.sender = '' THEN '<>' ELSE lower(e.sender) END", "entries e"),
-        ("domain", "lower(split_part(e.sender, '@', -1))", "entries e"),
-        (
-            "recipient",
-            "lower(r.recipient)",
-            "entries e, (SELECT unnest(e.recipients) AS recipient) r",
-        ),
-        ("helo", "lower(e.helo)", "entries e"),
+        ("peer", "e.peer", _ALL),
+        ("sender", "CASE WHEN e.sender = '' THEN '<>' ELSE lower(e.sender) END", _ALL),
+        ("domain", "lower(split_part(e.sender, '@', -1))", _ALL),
+        ("recipient", _RECIPIENTS, _ALL),
+        ("helo", "lower(e.helo)", _ALL),
         ("subject", "f.subject", _READ),
-        ("url", _HOST, f"{_READ}, (SELECT DISTINCT unnest(f.urls) AS url) u"),
+        ("url", "unnest(f.hosts)", _READ),
     )
 }
 

@@ -221,9 +221,7 @@ def named(
     recipients = _few(r.lower()[:320] for r in event.recipients)
     for recipient in recipients:
         yield Kind.RECIPIENT, recipient, 1.0 / len(recipients)
-    for name in (
-        _few(links.registered(links.host(url)) for url in facts.urls if url) if facts else ()
-    ):
+    for name in _few(map(links.registered, facts.hosts if facts else ())):
         yield Kind.URL, name, 1.0
 
 
