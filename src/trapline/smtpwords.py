@@ -95,6 +95,7 @@ class Policy(Protocol):
     """Whom a trap takes mail for, and what it offers; the same for all its sessions."""
 
     size: int  # octets of the biggest message, 0 = the persona's own
+    own: frozenset[str]  # domains, lower case, that are local besides the host's own name
 
     def ruling(self, recipient: str, talk: "Dialogue") -> Ruling:
         """Say whether mail for this address (internal form, unquoted) is taken."""

@@ -40,7 +40,7 @@ class Envelope(Base):
             return self.refuse("MAIL_SYNTAX", talk)
         options = [token.text for token in tokens[3:]]
         utf8 = any(option.upper() == "SMTPUTF8" for option in options)
-        sender = None if tokens[2].broken else self._address(tokens[2].text, utf8=utf8)
+        sender = None if tokens[2].broken else self._address(tokens[2].text, talk, utf8=utf8)
         if sender is None:
             return self.refuse("BAD_SENDER", talk)
         if trouble := parameters.of_mail(options, talk):
@@ -54,13 +54,13 @@ class Envelope(Base):
         if len(tokens) < 3 or tokens[1].text.upper() != "TO:":
             return self.refuse("RCPT_SYNTAX", talk)
         utf8 = talk.scratch.get("utf8", False)
-        recipient = None if tokens[2].broken else self._address(tokens[2].text, utf8=utf8)
+        recipient = None if tokens[2].broken else self._address(tokens[2].text, talk, utf8=utf8)
         if not recipient:
             return self.refuse("BAD_RECIPIENT", talk)
         options = tuple(token.text for token in tokens[3:])
         if trouble := parameters.of_rcpt(options):
             return self.refuse(trouble[0], talk, option=trouble[1])
-        goal = resolve(recipient, self.identity.host, self._is_local) or recipient
+        goal = self._resolved(recipient, talk) or recipient
         return self.recipient(recipient, goal, options, talk)
 
     def recipient(
@@ -83,18 +83,23 @@ class Envelope(Base):
             return None
         return self.refuse(ruling.name, talk, recipient=recipient)
 
-    def _address(self, argument: str, *, utf8: bool) -> str | None:
+    def _address(self, argument: str, talk: Dialogue, *, utf8: bool) -> str | None:
         """Return the address an argument means, or None: it means none."""
         address = extract(argument)
         if not address:
             return address
-        goal = resolve(address, self.identity.host, self._is_local)
+        goal = self._resolved(address, talk)
         if goal is None or not (utf8 or goal.rpartition("@")[2].isascii()):
             return None
         return address
 
-    def _is_local(self, domain: str) -> bool:
-        return domain.lower() in self.local
+    def _resolved(self, address: str, talk: Dialogue) -> str | None:
+        """Return where mail for an address would go, or None: nowhere."""
+
+        def is_local(domain: str) -> bool:
+            return domain.lower() in self.local or domain.lower() in talk.policy.own
+
+        return resolve(address, self.identity.host, is_local)
 
     def data(self, tokens: Tokens, talk: Dialogue) -> Answer:
         if len(tokens) != 1:
@@ -171,10 +176,10 @@ class Envelope(Base):
         if not words:
             return self.refuse("VRFY_SYNTAX", talk)
         name = " ".join(words)
-        recipient = self._address(name, utf8=utf8)
+        recipient = self._address(name, talk, utf8=utf8)
         if not recipient:
             return self.refuse("BAD_RECIPIENT", talk)
-        goal = resolve(recipient, self.identity.host, self._is_local) or recipient
+        goal = self._resolved(recipient, talk) or recipient
         return self._ruled(recipient, goal, talk) or self.say("VRFY_OK", name=name)
 
     def etrn(self, tokens: Tokens, talk: Dialogue) -> Answer:

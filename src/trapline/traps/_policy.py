@@ -59,7 +59,7 @@ class Policy:
         own = (
             (*settings.own_domains, identity.host, "localhost") if settings.own_domains else ()
         )
-        self._own = frozenset(map(str.lower, own))
+        self.own = frozenset(map(str.lower, own))
         self._mx = frozenset(map(str.lower, settings.domains))
         self.baits = {(b.user.encode(), b.password.encode()) for b in settings.credentials}
         self._failed: OrderedDict[str, int] = OrderedDict()
@@ -71,9 +71,11 @@ class Policy:
         local, _, domain = recipient.lower().rpartition("@")
         wanted = self.settings.recipients
         if wanted == "wrong-domain":
-            ours = not local or domain in self._own or domain in self._mx
+            ours = not local or domain in self.own or domain in self._mx
             return Ruling.RELAY_DENIED if ours else Ruling.TAKEN
-        if domain in self._own or domain in self._mx:
+        if domain in self._mx and any(c in local for c in "@%!"):
+            return Ruling.RELAY_DENIED  # routed through us: no MX does that
+        if domain in self.own or domain in self._mx:
             return Ruling.TAKEN if self.exists(local, domain) else Ruling.UNKNOWN_USER
         if wanted == "open relay" or talk.user or not local:
             return Ruling.TAKEN
