@@ -57,9 +57,9 @@ class Digest:
     def hold(self, entries: Iterable[Entry]) -> None:
         """Have the facts of some entries at hand, with few questions to the lake."""
         ids = [e.id for e in entries if isinstance(e.event, MailOffered)]
-        wanted = [name for name in ids if name not in self._held]
-        if len(self._held) + len(wanted) > HELD:
+        if len(self._held) + len(ids) > HELD:
             self._held.clear()
+        wanted = [name for name in ids if name not in self._held]
         for at in range(0, len(wanted), LOOK_UP):
             some = wanted[at : at + LOOK_UP]
             for row in self._lake.query(_FACTS, (some,)):

@@ -17,7 +17,6 @@ from typing import Final
 import msgspec
 
 from trapline import addresses, files, journal
-from trapline.analysis import headers
 from trapline.analysis.court import Court, Rules
 from trapline.analysis.evidence import Exempt
 from trapline.analysis.suspects import DAY, Docket, Settings, State
@@ -60,8 +59,7 @@ class Standing:
             known: whom the operator's users wrote to: never evidence.
         """
         self._journal, self.key = directory, key(config, known)
-        self._trusted = networks("genuine.trusted", config.genuine.trusted)
-        self._exempt = _exempt(config, known, self._trusted)
+        self._exempt = _exempt(config, known)
         self._settings = _settings(config)
         self._begin(State(), Court(_rules(config)))
 
@@ -126,8 +124,6 @@ class Standing:
                 # Without its body nobody can tell a bounce from spam: it accuses nobody.
                 if (said := facts(entry)) is None:
                     return
-                origin = headers.origin(entry.stamp.peer, said.received, self._trusted)
-                said = msgspec.structs.replace(said, origin=origin)
         self.docket.take(entry, said)
         self.docket.crossings(at)
         for indicator in dict.fromkeys(self.docket.touched):
@@ -214,9 +210,7 @@ def _rules(config: Config) -> Rules:
     )
 
 
-def _exempt(
-    config: Config, known: frozenset[str], trusted: tuple[addresses.Network, ...]
-) -> Exempt:
+def _exempt(config: Config, known: frozenset[str]) -> Exempt:
     hosts = {host: addresses.network(host) for host in config.allow.hosts}
     named = (name for name, net in hosts.items() if net is None)
     return Exempt(
@@ -226,5 +220,5 @@ def _exempt(
         ),
         correspondents=known
         | {name.lower().strip(".@") for name in itertools.chain(config.allow.domains, named)},
-        forwarders=trusted,
+        forwarders=networks("genuine.trusted", config.genuine.trusted),
     )
