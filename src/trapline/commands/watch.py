@@ -27,20 +27,24 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Turn the wheel until told to stop; 1 where a delivery of the only turn failed."""
-    loaded, stop = config.load(args.config), threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    with Wheel(loaded, config.home(), time.time_ns) as wheel:
+    with Wheel(config.load(args.config), config.home(), time.time_ns) as wheel:
         if args.once:
             return _once(wheel, as_json=args.json)
-        while not stop.is_set():
-            try:
-                _show(wheel.turn(time.time_ns()), as_json=args.json)
-            except (TraplineError, OSError) as trouble:
-                # Nothing was published; the next turn may well succeed.
-                print(f"watch: {text(str(trouble), 1000)}", file=sys.stderr, flush=True)
-            stop.wait(max(0.1, args.interval))
+        _for_ever(wheel, max(0.1, args.interval), as_json=args.json)
     return 0
+
+
+def _for_ever(wheel: Wheel, interval: float, *, as_json: bool) -> None:
+    """Turn until a signal asks for the end; a turn that fails is told and tried again."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    while not stop.is_set():
+        try:
+            _show(wheel.turn(time.time_ns()), as_json=as_json)
+        except (TraplineError, OSError) as trouble:
+            print(f"watch: {text(str(trouble), 1000)}", file=sys.stderr, flush=True)
+        stop.wait(interval)
 
 
 def _once(wheel: Wheel, *, as_json: bool) -> int:
