@@ -22,8 +22,9 @@ DIALOGUE: Final = 16 * 2**10  # octets of dialogue kept for the record of one se
 OUTBOX: Final = 64 * 2**10  # octets of replies that may wait for a slow reader
 _LINE_COST: Final = 16  # what a line of dialogue costs besides its octets
 _END: Final = b"\r\n.\r\n"
-_LOOSE: Final = (b"\n.\n", b"\n.\r\n", b"\n.\r\r\n")  # what ends the data for loose servers
-_SPLIT: Final = len(_LOOSE[2])  # octets that may be the beginning of the end
+_BARE: Final = b"\n.\n"  # ends the data for loose servers, and so does
+_TWICE: Final = b"\n.\r\r\n"
+_SPLIT: Final = len(_TWICE)  # octets that may be the beginning of the end
 
 
 class Need(enum.Enum):
@@ -156,7 +157,7 @@ class Session:
             start = self._at
             self._at = min(end or len(self._chunk), start + limit)
             line = self._chunk[start : self._at]
-            self._note("C", line.decode("latin-1"), len(line))
+            self._note("C", line)
             return line
 
     async def read(self, limit: int) -> bytes:
@@ -174,8 +175,7 @@ class Session:
             chunk = await self.read(left)
             left -= len(chunk)
             kept += chunk[: max(0, limit - len(kept))]
-        self._note("M", str(count), 0)
-        self.unsaid += count
+        self._note_body(count)
         return Content(kept, count)
 
     async def read_message(self, limit: int, *, loose: bool | None = False) -> Content:
@@ -215,15 +215,14 @@ class Session:
         size += len(piece)
         kept += piece[: max(0, limit + 2 - len(kept))]
         del kept[:2]  # the line start we put before; bytearray drops it without a copy
-        self._note("M", str(size), 0)
-        self.unsaid += size
+        self._note_body(size)
         return Content(kept, size, smuggling=window[max(0, end - 2) : after] != _END)
 
     async def write(self, octets: bytes) -> None:
         """Send octets; suspends only when the peer lets too much pile up."""
         self._outbox.append(octets)
         self.said += len(octets)
-        self._note("S", octets.decode("latin-1"), len(octets))
+        self._note("S", octets)
         if self.said - self.spent > OUTBOX:
             await _DRAIN
 
@@ -312,13 +311,22 @@ class Session:
         self._chunk, self._at = b"", 0
         return octets
 
-    def _note(self, who: str, text: str, octets: int) -> None:
+    def _note(self, who: str, octets: bytes) -> None:
         """Keep a line of the dialogue for the record, within bounds."""
-        if self._room < octets:
-            self.unsaid += octets
+        if self._room < len(octets):
+            self.unsaid += len(octets)
             return
-        self._room -= octets + _LINE_COST
-        self.dialogue.append(((self.now - self.opened) // 1_000_000, who, text))
+        self._room -= len(octets) + _LINE_COST
+        at = (self.now - self.opened) // 1_000_000
+        self.dialogue.append((at, who, octets.decode("latin-1")))
+
+    def _note_body(self, size: int) -> None:
+        """Keep the place and size of a message body in the dialogue."""
+        self.unsaid += size
+        if self._room >= 0:
+            self._room -= _LINE_COST
+            at = (self.now - self.opened) // 1_000_000
+            self.dialogue.append((at, "M", str(size)))
 
 
 def _bare_first_line(window: bytes, start: int) -> bool | None:
@@ -332,12 +340,14 @@ def _end_of_data(window: bytes, *, loose: bool) -> tuple[int, int] | None:
     if not loose:
         at = stringzilla.find(window, _END)
         return None if at < 0 else (at + 2, at + 5)
-    first, length = len(window), 0
-    for end in _LOOSE:
-        at = stringzilla.find(window, end, 0, min(len(window), first + len(end)))
-        if 0 <= at < first:
-            first, length = at, len(end)
-    return (first + 1, first + length) if length else None
+    if len(window) < len(_BARE):
+        return None
+    at = stringzilla.find(window, b"\n.\r\n")
+    length, stop = (4, at + 1) if at >= 0 else (0, len(window))
+    for end in (_BARE, _TWICE):  # they count only if they come before
+        if (found := stringzilla.find(window, end, 0, stop)) >= 0:
+            at, length, stop = found, len(end), found + 1
+    return (at + 1, at + length) if length else None
 
 
 def _undotted(piece: bytes, *, line_start: bool) -> bytes:

@@ -16,7 +16,7 @@ class Base:
     def __init__(self, persona: Persona, identity: Identity) -> None:
         self.persona, self.identity, self.limits = persona, identity, persona.limits
         self.answers = Answers(persona)
-        self.line, self.most_recipients = self.limits["line"], self.limits["recipients"]
+        self.line, self.most = self.limits["line"], self.limits["recipients"]
         self.keep = self.limits["size"]
         self.loose, self.splits = bool(persona.traits["bare_lf"]), False
         self.shuts = bool(persona.traits["shut_long"])

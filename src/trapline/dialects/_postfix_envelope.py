@@ -67,7 +67,7 @@ class Envelope(Base):
         self, recipient: str, goal: str, options: tuple[str, ...], talk: Dialogue
     ) -> Answer:
         """Take a recipient or turn it down, as the policy says."""
-        if len(talk.recipients) >= self.most_recipients:
+        if len(talk.recipients) >= self.most:
             over = talk.scratch["over"] = talk.scratch.get("over", 0) + 1
             talk.errors += over > self.limits["overshoot"]
             return self.answers.fixed("TOO_MANY_RECIPIENTS")

@@ -22,11 +22,12 @@ from trapline.dialects._postfix_base import forget
 from trapline.dialects._postfix_envelope import Envelope
 from trapline.dialects._tokens import Tokens, tokenize
 from trapline.persona import Identity, Persona
-from trapline.smtpwords import Act, Answer, Dialogue, State
+from trapline.smtpwords import Act, Answer, Dialogue, Ruling, State
 
 S = State
 # By names of their own: looking up a member of an enum takes its time.
-GREETED, SENDER, RECIPIENT, MAIL = S.GREETED, S.SENDER, S.RECIPIENT, Act.MAIL
+GREETED, SENDER, RECIPIENT = S.GREETED, S.SENDER, S.RECIPIENT
+MAIL, RCPT, TAKEN = Act.MAIL, Act.RCPT, Ruling.TAKEN
 _IN_MAIL: Final = {
     "ETRN": "ETRN_IN_MAIL",
     "MAIL": "NESTED_MAIL",
@@ -129,6 +130,11 @@ class Dialect(Envelope):
                 return self.answers.fixed("DATA_GO", Act.DATA)
             if found := HOT_RCPT.fullmatch(line):
                 address = found[1].decode()
+                if (
+                    len(talk.recipients) < self.most
+                    and talk.policy.ruling(address, talk) is TAKEN
+                ):
+                    return Answer(self.rcpt_ok, RCPT, address)
                 return self.recipient(address, address, (), talk)
             return None
         if state is not GREETED or "size" in talk.scratch or talk.policy.needs_tls(talk):

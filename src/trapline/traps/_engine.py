@@ -115,7 +115,10 @@ class Trap:
             elif act is not SAY:
                 await self._perform(answer)
                 continue
-            await self._send(answer)
+            if answer.wait or answer.hang_up:
+                await self._send(answer)
+            else:
+                await session.write(answer.reply)
 
     async def _look(self, line: bytes, *, first: bool) -> None:
         """Record what is odd about a line, and skip what is left of a long one."""
@@ -164,7 +167,7 @@ class Trap:
             self.odd("pipelined-early", session.peek(EXCERPT))
         await self._send(answer)
         content = await session.read_message(self.keep, loose=dialect.loose)
-        if content.smuggling or odd_message(content.octets):
+        if content.smuggling or (not dialect.loose and odd_message(content.octets)):
             self.odd("smuggling", session.peek(EXCERPT))
         talk.now = session.now
         await self._keep(content, chunked=False)

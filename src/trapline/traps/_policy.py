@@ -50,6 +50,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError('recipients = "MX of these domains" needs domains = [...]')
 
 
+_TAKEN: Final = Ruling.TAKEN  # looking up a member of an enum takes its time
+
+
 class Policy:
     """Settings at work; the memory of refused credentials lives as long as the process."""
 
@@ -61,6 +64,7 @@ class Policy:
         )
         self.own = frozenset(map(str.lower, own))
         self._mx = frozenset(map(str.lower, settings.domains))
+        self._open = settings.recipients == "open relay" and not own and not self._mx
         self.baits = {(b.user.encode(), b.password.encode()) for b in settings.credentials}
         self._failed: OrderedDict[str, int] = OrderedDict()
 
@@ -68,18 +72,18 @@ class Policy:
         """Say whether mail for this address is taken."""
         if talk.service == "submission" and not talk.user:
             return Ruling.AUTH_REQUIRED
+        if self._open:
+            return _TAKEN
         local, _, domain = recipient.lower().rpartition("@")
-        wanted = self.settings.recipients
-        if wanted == "wrong-domain":
-            ours = not local or domain in self.own or domain in self._mx
-            return Ruling.RELAY_DENIED if ours else Ruling.TAKEN
+        ours = domain in self.own or domain in self._mx
+        if self.settings.recipients == "wrong-domain":
+            return Ruling.RELAY_DENIED if ours or not local else _TAKEN
+        if not ours:
+            relays = self.settings.recipients == "open relay" or talk.user or not local
+            return _TAKEN if relays else Ruling.RELAY_DENIED
         if domain in self._mx and any(c in local for c in "@%!"):
             return Ruling.RELAY_DENIED  # routed through us: no MX does that
-        if domain in self.own or domain in self._mx:
-            return Ruling.TAKEN if self.exists(local, domain) else Ruling.UNKNOWN_USER
-        if wanted == "open relay" or talk.user or not local:
-            return Ruling.TAKEN
-        return Ruling.RELAY_DENIED
+        return _TAKEN if self.exists(local, domain) else Ruling.UNKNOWN_USER
 
     def exists(self, local: str, domain: str) -> bool:
         """Tell whether there is such a mailbox: always the same answer, mostly no."""
