@@ -7,7 +7,9 @@ thousand witnesses, and everything halves with time.
 Must not be in here: what an entry weighs (``evidence``), whom it concerns (``suspects``).
 """
 
+import bisect
 import datetime as dt
+import math
 from collections.abc import Mapping
 from typing import Final
 
@@ -15,14 +17,15 @@ import msgspec
 
 from trapline.listings import Kind
 
-WITNESSES: Final = 64  # kept of one account, the strongest
+WITNESSES: Final = 64  # kept of one account, the strongest; twice that between two cuts
+_REBASE: Final = 30  # half-lives after which sums are put in new money
 EVIDENCE: Final = 24  # entry ids kept: the first few and the strongest
 FIRST: Final = 3
 FLOOR: Final = 0.01  # a score below is nothing, and the account is closed
 
 
 class Account(msgspec.Struct, kw_only=True):
-    """What is held against one indicator; ``sums`` are as of ``at`` (ns)."""
+    """What is held against one indicator; ``sums`` are in points as of ``at`` (ns)."""
 
     at: int
     first: int
@@ -35,11 +38,11 @@ class Account(msgspec.Struct, kw_only=True):
 
     def score(self, now: int, half_life: float) -> float:
         """Return the sum over all witnesses, decayed to a time (half-life in ns)."""
-        return sum(self.sums.values()) * decay(now - self.at, half_life)
+        return sum(self.sums.values()) * self._decay(now, half_life)
 
     def bad(self, now: int, half_life: float, least: float) -> int:
         """Count the witnesses that weigh at least so much by themselves."""
-        factor = decay(now - self.at, half_life)
+        factor = self._decay(now, half_life)
         return sum(weight * factor >= least for weight in self.sums.values())
 
     def add(  # noqa: PLR0913 - one piece of evidence, whole
@@ -54,37 +57,52 @@ class Account(msgspec.Struct, kw_only=True):
         tallies: Mapping[str, int],
     ) -> None:
         """Take one piece of evidence; entries a little out of order do no harm."""
-        if at > self.at:
-            factor = decay(at - self.at, half_life)
-            self.sums = {name: value * factor for name, value in self.sums.items()}
-            self.at = at
-        else:
-            weight *= decay(self.at - at, half_life)
+        scale = self._scale(at, half_life)
         before = self.sums.get(witness, 0.0)
-        self.sums[witness] = max(before, min(cap, before + weight))
-        if len(self.sums) > WITNESSES:
-            del self.sums[min(self.sums, key=lambda name: (self.sums[name], name))]
+        self.sums[witness] = max(before, min(cap * scale, before + weight * scale))
+        if len(self.sums) > 2 * WITNESSES:
+            strongest = sorted(self.sums.items(), key=lambda pair: (-pair[1], pair[0]))
+            self.sums = dict(strongest[:WITNESSES])
         self.first, self.last = min(self.first, at), max(self.last, at)
         self.count += 1
         for name, number in tallies.items():
             self.tallies[name] = self.tallies.get(name, 0) + number
         self._note(weight, entry)
 
+    def _scale(self, at: int, half_life: float) -> float:
+        """Return what a point at that time is worth in the money of ``self.at``.
+
+        New evidence is dear instead of all the old growing cheap: one multiplication
+        in the place of one for each witness.
+        """
+        scale = math.exp2(min(_REBASE + 1, (at - self.at) / half_life))
+        if scale > 2.0**_REBASE:
+            factor = math.exp2((self.at - at) / half_life)
+            self.sums = {name: value * factor for name, value in self.sums.items()}
+            self.at, scale = at, 1.0
+        return scale
+
+    def _decay(self, now: int, half_life: float) -> float:
+        """Return what the sums are worth at a time; the past is seen from the last entry."""
+        return math.exp2((self.at - max(now, self.last)) / half_life)
+
     def _note(self, weight: float, entry: str) -> None:
-        """Keep the entry's id, if it is among the first or the strongest."""
-        self.evidence.append((round(weight, 4), entry))
-        if len(self.evidence) > EVIDENCE:
-            weakest = min(range(EVIDENCE, FIRST - 1, -1), key=lambda at: self.evidence[at][0])
-            del self.evidence[weakest]
+        """Keep the entry's id, if it is among the first or the strongest.
+
+        Behind the first few, the list is in order of strength, then of arrival.
+        """
+        held = self.evidence
+        if len(held) == EVIDENCE:
+            if weight <= held[-1][0]:
+                return
+            del held[-1]
+        at = min(FIRST, len(held))
+        place = bisect.bisect_right(held, -weight, lo=at, key=lambda pair: -pair[0])
+        held.insert(place, (weight, entry))
 
     def named(self) -> tuple[str, ...]:
         """Return the ids of the evidence, strongest first."""
         return tuple(entry for _, entry in sorted(self.evidence, key=lambda pair: -pair[0]))
-
-
-def decay(elapsed: int, half_life: float) -> float:
-    """Return what is left of 1.0 after so many ns; never more than 1.0."""
-    return 1.0 if elapsed <= 0 else 2.0 ** -(elapsed / half_life)
 
 
 def reasons(account: Account, kind: Kind, hosts: int) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from zlib import crc32
 from trapline.analysis import headers, links, mime
 
 SKETCH: Final = 4  # hashes; fewer join strangers, more part copies (see the specification)
-TEXT: Final = 64 * 2**10  # characters that are read
+TEXT: Final = 16 * 2**10  # characters that are read: a template shows by then
 LONG: Final = 5  # letters; shorter words are everybody's
 FEW: Final = 8  # words below which a sketch says too little and all words are taken
 _PERSONAL: Final = re.compile(r"[\d@]|://|www\.|^[!-~]{20,}$")  # a token, a number, a link

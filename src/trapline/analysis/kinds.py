@@ -15,7 +15,7 @@ from trapline.analysis.mime import Headers, Mail
 from trapline.message import Attachment, Sort
 
 FEW: Final = 10  # recipients: what answers one message is not sent to more of them
-_READ: Final = 4000  # characters of the text in which a notice introduces itself
+_READ: Final = 4000  # characters in which a notice introduces itself, and an offer lures
 
 # RFC 3464, 8098, 5965: reports by standard.  "feedback-report" is a complaint, no spam.
 _REPORT_PARTS: Final = (
@@ -114,7 +114,7 @@ def sort(  # noqa: PLR0911, PLR0913 - what speaks for a kind, each from another 
     if urls:
         return Sort.UCE, f"{len(urls)} links"
     subject = headers.decoded(mail.headers.get("subject"))
-    if lure := _LURE.search(f"{subject}\n{text}"):
+    if lure := _LURE.search(f"{subject}\n{text[:_READ]}"):
         return Sort.UCE, f"lures with {lure[0].strip().lower()!r}"
     if attachments:
         return Sort.UCE, f"{len(attachments)} attachments"

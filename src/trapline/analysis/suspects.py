@@ -7,6 +7,7 @@ is one msgspec struct: a snapshot continued is the same as a straight run.
 Must not be in here: trials, listings, I/O, clocks (``now`` is an argument).
 """
 
+import functools
 import ipaddress
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -187,19 +188,18 @@ class Docket:
         ]
 
 
-def networks(peer: str) -> Iterator[tuple[str, str]]:
-    """Yield the networks an address speaks against, each with the witness it is there.
+@functools.lru_cache(4096)
+def networks(peer: str) -> tuple[tuple[str, str], ...]:
+    """Return the networks an address speaks against, each with the witness it is there.
 
     A /24 for IPv4.  For IPv6 the /64, which is one customer's, and the /48, where that
     /64 is one witness however many addresses it has.
     """
     address = ipaddress.ip_address(peer)
     if address.version == 4:
-        yield str(ipaddress.ip_network((address, 24), strict=False)), peer
-        return
+        return ((str(ipaddress.ip_network((address, 24), strict=False)), peer),)
     small = str(ipaddress.ip_network((address, 64), strict=False))
-    yield small, peer
-    yield str(ipaddress.ip_network((address, 48), strict=False)), small
+    return (small, peer), (str(ipaddress.ip_network((address, 48), strict=False)), small)
 
 
 def named(
