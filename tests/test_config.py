@@ -113,3 +113,9 @@ def test_reading_commands_judge_by_what_runs(
     assert config.load().court.term_days == 3.0
     assert config.remember(None) is None
     assert config.load().court.term_days == 7.0
+
+
+def test_only_documentation_space_can_be_rehearsed_with() -> None:
+    """Planted fault: any network was taken, and silently freed nothing."""
+    with pytest.raises(ConfigError, match=r"court.rehearsal_networks\[1\]: '10.0.0.0/8'"):
+        config.check({"court": {"rehearsal_networks": ["192.0.2.0/24", "10.0.0.0/8"]}})

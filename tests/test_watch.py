@@ -226,3 +226,18 @@ def test_the_name_of_a_writer_that_is_taken_is_passed_over(tmp_path: Path) -> No
         watch.open_writer(loaded, tmp_path, ("desk", "desk_2"))
     first.close()
     second.close()
+
+
+def test_nothing_is_published_before_all_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A withdrawal may be in the rest.  Planted: publishing after each portion."""
+    monkeypatch.setattr(watch, "PORTION", 2)
+    caught(tmp_path, spam("0", 1, "16.2.2.2"), spam("0", 2, "16.2.2.2"))
+    with Wheel(configured(tmp_path), tmp_path, lambda: 0) as wheel:
+        first = wheel.turn(at(10))
+        assert (first.behind, first.verdicts, published(tmp_path)) == (True, None, {})
+        while (last := wheel.turn(at(10))).behind:
+            pass
+        assert len(last.deliveries) == 5
+    assert b"16.2.2.2" in published(tmp_path)[".plain"]

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from trapline import explain, rooms
-from trapline.addresses import Network
+from trapline.addresses import Network, documentation
 from trapline.errors import ConfigError, TraplineError
 from trapline.listings import Kind
 
@@ -269,7 +269,11 @@ def _check_values(config: Config) -> None:
             raise ConfigError(f"trap[{at}].persona", trap.persona, want) from None
     networks("allow.networks", config.allow.networks)
     networks("genuine.trusted", config.genuine.trusted)
-    networks("court.rehearsal_networks", config.court.rehearsal_networks)
+    rehearsal = networks("court.rehearsal_networks", config.court.rehearsal_networks)
+    for at, net in enumerate(rehearsal):
+        if not documentation(net):
+            where = f"court.rehearsal_networks[{at}]"
+            raise ConfigError(where, str(net), 'a documentation network ("192.0.2.0/24")')
     _check_host(config)
 
 

@@ -43,16 +43,17 @@ class Digest:
         self._held: dict[str, Facts | None] = {}
         self.troubles: list[str] = []  # of the scanner, until somebody reads them
 
-    def catch_up(self) -> int:
-        """Put the facts of new messages into the lake; return how many."""
+    def catch_up(self, limit: int) -> int:
+        """Put the facts of new messages into the lake; return how many, about ``limit``."""
         total = 0
-        while True:
+        while total < limit:
             expected = self._lake.positions("facts")
             rows, positions = self._gather(expected)
             if not positions:
-                return total
+                break
             if self._lake.append("facts", rows, positions, expected):
                 total += len(rows)
+        return total
 
     def hold(self, entries: Iterable[Entry]) -> None:
         """Have the facts of some entries at hand, with few questions to the lake."""

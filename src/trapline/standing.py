@@ -99,18 +99,27 @@ class Standing:
         return tuple(self._waiting)
 
     def catch_up(
-        self, until: int, facts: FactsOf, hold: Callable[[Iterable[Entry]], None]
+        self,
+        until: int,
+        facts: FactsOf,
+        hold: Callable[[Iterable[Entry]], None],
+        limit: int = 2**62,
     ) -> int:
-        """Take and fold all there is up to a time; return how many entries were taken."""
+        """Take and fold what there is up to a time; return how many entries were taken.
+
+        So many or more than ``limit`` means that there may be others: then nothing that is
+        said of anybody is the last word, for a withdrawal may be among them.
+        """
         taken = 0
-        while count := self.take():
+        while taken < limit and (count := self.take()):
             taken += count
             hold(self._waiting)
             # The rest of the journal may still hold older entries of another writer, but
             # none older than the newest of a full batch, which is merged by time.
             newest = self._waiting[-1].stamp.at if count == BATCH else until
             self.settle(min(until, newest), facts)
-        self.settle(until, facts)
+        if taken < limit:
+            self.settle(until, facts)
         return taken
 
     def _fold(self, entry: Entry, facts: FactsOf) -> None:

@@ -35,6 +35,7 @@ WATERMARK: Final = 2 * SECOND  # how much later than others a writer may reach t
 HOUR: Final = 3600 * SECOND  # what lists with an end of their own are rounded to
 LOOK: Final = 60 * SECOND  # between two looks at the genuine mail
 HOUSE: Final = 300 * SECOND  # between two looks at the quota
+PORTION: Final = 20_000  # entries or messages of one turn, so that a stop is not far
 RETRY: Final = 60 * SECOND  # after a delivery that failed
 SHARE: Final = 20  # whatever is costly may take a twentieth of the time
 _NAMES: Final = ("watch", "watch_2", "watch_3")
@@ -44,6 +45,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """What one turn of the wheel brought."""
 
     taken: int = 0  # entries that were new
+    behind: bool = False  # there is more to take before anything may be published
     waiting: int = 0  # entries younger than the watermark
     verdicts: Verdicts | None = None  # None: the court did not sit, the last ones hold
     news: bool = False  # somebody else is listed, or refused, than before
@@ -98,10 +100,11 @@ class Wheel:
         """
         with self._alone():
             self._lake.catch_up(self._journal)
-            self._digest.catch_up()
             library = self._look(now)
             standing = self._stand(now, library)
-            taken = standing.catch_up(now - WATERMARK, self._digest.facts, self._digest.hold)
+            if (taken := self._take(now, standing)) >= PORTION:
+                self._save(now, standing)
+                return Turn(taken=taken, behind=True)
             if standing.late and now >= self._due["replay"]:
                 self._replay(standing, now)
             verdicts, deliveries = self._publish(now, library, standing)
@@ -151,6 +154,13 @@ class Wheel:
             return self._standing
         self._standing, self._stood_on = fresh, library
         return fresh
+
+    def _take(self, now: int, standing: Standing) -> int:
+        """Read and fold a portion of what is new."""
+        if self._digest.catch_up(PORTION) >= PORTION:
+            return PORTION  # what is folded without its facts has to be read twice
+        until = now - WATERMARK
+        return standing.catch_up(until, self._digest.facts, self._digest.hold, PORTION)
 
     def _replay(self, standing: Standing, now: int) -> None:
         """Fold the whole journal again, in order."""

@@ -41,7 +41,10 @@ def _for_ever(wheel: Wheel, interval: float, *, as_json: bool) -> None:
         signal.signal(number, lambda *_: stop.set())
     while not stop.is_set():
         try:
-            _show(wheel.turn(time.time_ns()), as_json=as_json)
+            turn = wheel.turn(time.time_ns())
+            _show(turn, as_json=as_json)
+            if turn.behind:
+                continue
         except (TraplineError, OSError) as trouble:
             print(f"watch: {text(str(trouble), 1000)}", file=sys.stderr, flush=True)
         stop.wait(interval)
@@ -49,13 +52,14 @@ def _for_ever(wheel: Wheel, interval: float, *, as_json: bool) -> None:
 
 def _once(wheel: Wheel, *, as_json: bool) -> int:
     """Take even what fell in this moment: wait until it is past the watermark."""
-    turns = [wheel.turn(began := time.time_ns())]
-    if turns[0].waiting:
-        time.sleep(max(0.0, (began + WATERMARK - time.time_ns()) / SECOND) + 0.05)
-        turns.append(wheel.turn(time.time_ns()))
-    for turn in turns:
+    began, failed, turn = time.time_ns(), False, Turn(behind=True)
+    while turn.behind or (turn.waiting and time.time_ns() < began + 2 * WATERMARK):
+        if not turn.behind:
+            time.sleep(max(0.0, (began + WATERMARK - time.time_ns()) / SECOND) + 0.05)
+        turn = wheel.turn(time.time_ns())
         _show(turn, as_json=as_json)
-    return 1 if any(done.trouble for turn in turns for done in turn.deliveries) else 0
+        failed = failed or any(done.trouble for done in turn.deliveries)
+    return 1 if failed else 0
 
 
 def _show(turn: Turn, *, as_json: bool) -> None:
@@ -65,6 +69,8 @@ def _show(turn: Turn, *, as_json: bool) -> None:
 
 def _lines(turn: Turn) -> Iterator[str]:
     """Yield what changed; a turn without news is silent."""
+    if turn.behind:
+        yield f"watch: catching up, {turn.taken:,} entries more"
     yield from (f"watch: {note}" for note in turn.notes)
     if turn.news:
         yield _summary(turn)
@@ -88,6 +94,7 @@ def _json(turn: Turn) -> str:
     return json.dumps(
         {
             "taken": turn.taken,
+            "behind": turn.behind,
             "waiting": turn.waiting,
             "news": turn.news,
             "listings": None if verdicts is None else len(verdicts.listings),
