@@ -124,6 +124,7 @@ class Dialogue:
         "helo",
         "host",
         "junk",
+        "local",
         "messages",
         "now",
         "parameters",
@@ -142,9 +143,11 @@ class Dialogue:
         "verb",
     )
 
-    def __init__(self, policy: Policy, peer: str, now: int, *, service: str = "smtp") -> None:
+    def __init__(
+        self, policy: Policy, peer: str, now: int, *, local: str = "", service: str = "smtp"
+    ) -> None:
         self.policy = policy
-        self.peer = peer  # address, canonical text
+        self.peer, self.local = peer, local  # addresses of both ends, canonical text
         self.service = service  # "smtp" or "submission"
         self.now = now  # nanoseconds since 1970, before each command
         self.pending = 0  # octets the peer sent behind the command at hand

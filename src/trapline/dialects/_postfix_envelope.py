@@ -95,9 +95,11 @@ class Envelope(Base):
 
     def _resolved(self, address: str, talk: Dialogue) -> str | None:
         """Return where mail for an address would go, or None: nowhere."""
+        literal = f"[ipv6:{talk.local}]" if ":" in talk.local else f"[{talk.local}]"
 
         def is_local(domain: str) -> bool:
-            return domain.lower() in self.local or domain.lower() in talk.policy.own
+            name = domain.lower()
+            return name in self.local or name in talk.policy.own or name == literal
 
         return resolve(address, self.identity.host, is_local)
 

@@ -20,6 +20,8 @@ def decoded(text: bytes) -> bytes | None:
 
 def from_base64(text: bytes) -> tuple[bytes, str]:
     """Decode base64; the second value names the refusal if it is none, else it is ""."""
+    if text[:1] == b"\r":
+        return b"", "BASE64_FAILS"
     whole = len(text) // 4 * 4
     if not BASE64.fullmatch(text[:whole]) or (whole < len(text) and text[:whole][-1:] == b"="):
         return b"", "BAD_BASE64"

@@ -38,8 +38,16 @@ def extract(argument: str) -> str | None:
 
 
 def internal(tokens: Sequence[Token]) -> str:
-    """Join tokens without quotes."""
+    """Join the tokens of an address without quotes."""
     return "".join(f"[{text}]" if kind == LITERAL else text for kind, text in tokens)
+
+
+def spaced(tokens: Sequence[Token]) -> str:
+    """Join tokens that are no address yet: neighbouring words keep their distance."""
+    words = [f" [{text}]" if kind == LITERAL else f" {text}" for kind, text in tokens]
+    kinds = ["", *(kind for kind, _ in tokens)]
+    pairs = zip(kinds, tokens, words, strict=False)
+    return "".join(w if a in WORDS and t[0] in WORDS else w[1:] for a, t, w in pairs)
 
 
 def scan(text: str) -> list[Token]:
@@ -170,7 +178,7 @@ def resolve(address: str, host: str, is_local: Callable[[str], bool]) -> str | N
         host: the server's own name, which is appended where no domain is given.
         is_local: tells the server's own domains (``[literals]`` too).
     """
-    tokens = scan(quote(address))
+    tokens = _rewrite(scan(quote(address)), host)
     saved: list[Token] = []
     domain: list[Token] = []
     for _ in range(len(address) + 100):
@@ -178,7 +186,7 @@ def resolve(address: str, host: str, is_local: Callable[[str], bool]) -> str | N
             tokens = tokens[:-1]
         domain = []
         if (at := _rfind(tokens, "@")) >= 0:
-            if tokens[at + 1 :] and not is_local(internal(tokens[at + 1 :])):
+            if tokens[at + 1 :] and not is_local(spaced(tokens[at + 1 :])):
                 domain = tokens[at:]
                 break
             tokens, saved = tokens[:at], tokens[at:]
@@ -194,7 +202,7 @@ def resolve(address: str, host: str, is_local: Callable[[str], bool]) -> str | N
             break
     else:
         return None
-    final = internal(tokens if domain else [*tokens, *saved])
+    final = spaced(tokens if domain else [*tokens, *saved])
     return final if valid_domain(final.rpartition("@")[2]) else None
 
 

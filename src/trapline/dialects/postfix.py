@@ -47,13 +47,13 @@ REPLIES: Final = frozenset(
     ATTRIBUTE_SYNTAX AUTH_MALFORMED AUTH_NOBODY AUTH_NOT_ENABLED AUTH_NO_MECHANISM AUTH_OK
     AUTH_REFUSED AUTH_SYNTAX AUTH_TWICE AUTH_TWICE_PARAMETER BAD_BASE64 BAD_ENVID BAD_NOTIFY
     BAD_ORCPT BAD_RECIPIENT BAD_RET BAD_SENDER BAD_SIZE BAD_SYNTAX BAD_UTF8 BANNER
-    BDAT_DISCARDED BDAT_NULL BDAT_OK BDAT_SYNTAX BDAT_TOO_BIG BYE CANCELLED CHALLENGE
-    CHUNKS_KEPT DATA_GO DATA_SYNTAX EHLO EHLO_SYNTAX ETRN_BAD ETRN_DENIED ETRN_SYNTAX
-    FORBIDDEN HELO HELO_SYNTAX KEPT MAIL_OK MAIL_SYNTAX NOOP NOT_AUTHORIZED NOT_IMPLEMENTED
-    NOT_KEPT NOT_RECOGNIZED NOT_SYNCHRONIZED RCPT_OK RCPT_SYNTAX RELAY_DENIED
-    RESPONSE_TOO_LONG RSET RSET_SYNTAX SHORT_BASE64 SIZE_HUGE SIZE_TOO_BIG STARTTLS_ACTIVE
-    STARTTLS_GO STARTTLS_SYNTAX TIMEOUT TLS_FIRST TOO_BIG TOO_MANY_ERRORS TOO_MANY_HOPS
-    TOO_MANY_RECIPIENTS UNKNOWN_PARAMETER UNKNOWN_USER VRFY_OK VRFY_SYNTAX
+    BASE64_FAILS BDAT_DISCARDED BDAT_NULL BDAT_OK BDAT_SYNTAX BDAT_TOO_BIG BYE CANCELLED
+    CHALLENGE CHUNKS_KEPT DATA_GO DATA_SYNTAX EHLO EHLO_SYNTAX ETRN_BAD ETRN_DENIED
+    ETRN_SYNTAX FORBIDDEN HELO HELO_SYNTAX KEPT MAIL_OK MAIL_SYNTAX NOOP NOT_AUTHORIZED
+    NOT_IMPLEMENTED NOT_KEPT NOT_RECOGNIZED NOT_SYNCHRONIZED RCPT_OK RCPT_SYNTAX
+    RELAY_DENIED RESPONSE_TOO_LONG RSET RSET_SYNTAX SHORT_BASE64 SIZE_HUGE SIZE_TOO_BIG
+    STARTTLS_ACTIVE STARTTLS_GO STARTTLS_SYNTAX TIMEOUT TLS_FIRST TOO_BIG TOO_MANY_ERRORS
+    TOO_MANY_HOPS TOO_MANY_RECIPIENTS UNKNOWN_PARAMETER UNKNOWN_USER VRFY_OK VRFY_SYNTAX
     """.split()  # noqa: SIM905 - ninety lines otherwise
 ) | {name for row in ORDER.values() for name in row.values()}
 ALWAYS_THE_SAME: Final = {
@@ -125,7 +125,11 @@ class Dialect(Envelope):
         state = talk.state
         if self.waits_for_turn and (talk.verb != "EHLO" or line == DATA_LINE):
             return None
-        if state is RECIPIENT or state is SENDER:
+        if state is GREETED:
+            if "size" not in talk.scratch and not talk.policy.needs_tls(talk):
+                found = HOT_MAIL.fullmatch(line)
+                return Answer(self.mail_ok, MAIL, found[1].decode()) if found else None
+        elif state is RECIPIENT or state is SENDER:
             if line == DATA_LINE and state is RECIPIENT:
                 return self.answers.fixed("DATA_GO", Act.DATA)
             if found := HOT_RCPT.fullmatch(line):
@@ -136,19 +140,25 @@ class Dialect(Envelope):
                 ):
                     return Answer(self.rcpt_ok, RCPT, address)
                 return self.recipient(address, address, (), talk)
-            return None
-        if state is not GREETED or "size" in talk.scratch or talk.policy.needs_tls(talk):
-            return None
-        found = HOT_MAIL.fullmatch(line)
-        return Answer(self.mail_ok, MAIL, found[1].decode()) if found else None
+        return None
 
-    def _judge(self, line: bytes, talk: Dialogue) -> Answer:
+    def _text(self, line: bytes) -> str | None:
+        """Return a command up to the first NUL (latin-1), or None: it is not UTF-8."""
         text = line.rstrip(b"\n")
         text = text.rstrip(b"\r") if self.loose else text.removesuffix(b"\r")
+        if line[-1:] != b"\n":
+            text = _printable(text)  # as its warning about the long line leaves it
         upto = text.partition(b"\0")[0]
         if not _is_utf8(upto if self.persona.traits["utf8_to_nul"] else text):
+            return None
+        return upto.decode("latin-1")
+
+    def _judge(self, line: bytes, talk: Dialogue) -> Answer:
+        """Do as smtpd_proto() does with one command."""
+        text = self._text(line)
+        if text is None:
             return self.refuse("BAD_UTF8", talk)
-        tokens = tokenize(upto.decode("latin-1"))
+        tokens = tokenize(text)
         if not tokens:
             return self.refuse("BAD_SYNTAX", talk)
         word = tokens[0].text
@@ -160,6 +170,8 @@ class Dialect(Envelope):
         early = talk.pending and (verb in LAST or "esmtp" not in talk.scratch)
         if early and self.waits_for_turn:
             return self.answers.fixed("NOT_SYNCHRONIZED", Act.CLOSE)
+        if verb == "MAIL":
+            talk.scratch.pop("utf8", None)  # even where it is refused
         if same := self.same.get(verb):
             answer = self.answers.fixed(*same)
         elif refusal := ORDER[talk.state].get(verb):
@@ -284,6 +296,15 @@ class Dialect(Envelope):
     def malformed(self, mechanism: str, talk: Dialogue) -> Answer:  # noqa: ARG002 - as asked
         """Answer a response that is not what the mechanism asks for."""
         return self.settle(self.refuse("AUTH_MALFORMED", talk), talk.errors, talk)
+
+
+def _printable(text: bytes) -> bytes:
+    """Put question marks for octets that cannot be printed, up to the first NUL."""
+    upto, nul, rest = text.partition(b"\0")
+    marked = re.sub(
+        "[\x01-\x1f\x7f\udc80-\udcff]", "?", upto.decode("utf-8", "surrogateescape")
+    )
+    return marked.encode() + nul + rest
 
 
 def _is_utf8(text: bytes) -> bool:

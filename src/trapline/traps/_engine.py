@@ -46,7 +46,8 @@ class Trap:
         self.session = session
         self.dialect = dialect_of(persona, identity)
         self.policy = policy = policy_of(settings, identity)
-        self.talk = Dialogue(policy, session.peer.address, session.now, service=service)
+        peer, local = session.peer.address, session.local.address
+        self.talk = Dialogue(policy, peer, session.now, local=local, service=service)
         self.keep = policy.size or self.dialect.keep  # octets of a message
         self.chunks = bytearray()  # what BDAT brought so far
         self.odds: set[str] = set()  # each oddity is recorded once a session
