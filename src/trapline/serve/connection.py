@@ -9,7 +9,7 @@ Must not be in here: who may connect (``door``), processes, the wording of any p
 
 import ssl
 import types
-from socket import MSG_DONTWAIT, MSG_NOSIGNAL, socket
+from socket import MSG_DONTWAIT, MSG_NOSIGNAL, SocketType
 from typing import Any, Final
 
 from trapline.errors import Gone, NotKept, TimedOut
@@ -40,6 +40,7 @@ class Connection:
         "_id",
         "_last",
         "_layer",
+        "_local",
         "_need",
         "_place",
         "_session",
@@ -51,10 +52,16 @@ class Connection:
     )
 
     def __init__(
-        self, place: Place, connected: socket, peer: Endpoint, local: Endpoint, via: str = ""
+        self,
+        place: Place,
+        connected: SocketType,
+        peer: Endpoint,
+        local: Endpoint,
+        via: str = "",
     ) -> None:
         loop = place.loop
         self._place, self._socket, self._id = place, connected, next(place.ids)
+        self._local = place.text_of(local)
         self._session = session = Session(peer, local, loop.wall, self._take)
         session.patience = place.limits.idle_seconds
         self._coroutine: Any = place.trap(
@@ -262,7 +269,10 @@ class Connection:
                 self._over(end)
                 return
             if octets := session.outgoing():
-                self._send(octets)
+                if self._layer is None:
+                    self._send_raw(octets)
+                else:
+                    self._send(octets)
             if need is INPUT and not self._ended and not self._why:
                 self._need = need
                 deadline = loop.now + session.patience
@@ -368,7 +378,7 @@ class Connection:
             session=self._id,
             peer=session.peer.address,
             port=session.peer.port,
-            local=str(session.local),
+            local=self._local,
         )
         try:
             place.loop.keeper.take(stamp, event, content, place.loop.now)

@@ -17,7 +17,7 @@ from trapline.persona import Identity, Persona
 from trapline.serve import tls
 from trapline.serve.loop import Loop
 from trapline.serve.plan import Limits
-from trapline.session import Need, Session
+from trapline.session import Endpoint, Need, Session
 
 Trap = Callable[[Session, Persona, Identity, Any], Coroutine[Need, None, None]]
 REMEMBERED: Final = 1000  # places in the code whose traceback was shown
@@ -36,6 +36,8 @@ class Place:
 
     __slots__ = (
         "_context",
+        "_local",
+        "_local_text",
         "identity",
         "ids",
         "implicit_tls",
@@ -72,9 +74,17 @@ class Place:
         self.ids, self.implicit_tls = ids, implicit_tls
         # Made now: once the sandbox stands, the key cannot be read any more.
         self._context = tls.context(Path(certificate)) if certificate else None
+        self._local: Endpoint | None = None
+        self._local_text = ""
         self.sessions = 0  # how many there were
         self.left = left  # told the peer's address when a connection is closed
         self.open: set[Dismissible] = set()
+
+    def text_of(self, local: Endpoint) -> str:
+        """Return an endpoint as text; the usual one is always the same object."""
+        if self._local is not local:
+            self._local, self._local_text = local, str(local)
+        return self._local_text
 
     def tls(self) -> ssl.SSLContext:
         """Return the context for TLS handshakes."""

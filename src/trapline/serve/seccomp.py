@@ -89,6 +89,16 @@ def program(machine: Machine) -> bytes:
         _op(_EQUAL, machine.audit, 1, 0),
         _op(_RETURN, _KILL),
         _op(_LOAD, _NUMBER),
+        # First, for it is the one call of every answer that the kernel cannot know to be
+        # good by its number.  sendto goes to whom we are connected with: an address
+        # (argument 4) is denied, and with it MSG_FASTOPEN, which connects.
+        _op(_EQUAL, machine.sendto, 0, 6),
+        _op(_LOAD, _ARGUMENTS + 4 * 8),
+        _op(_EQUAL, 0, 0, 3),
+        _op(_LOAD, _ARGUMENTS + 4 * 8 + 4),
+        _op(_EQUAL, 0, 0, 1),
+        _op(_RETURN, _ALLOW),
+        _op(_RETURN, _EPERM),
         _op(_ABOVE, X32 - 1, 0, 1),
         _op(_RETURN, _EPERM),
         _op(_ABOVE, NEWEST, 0, 1),
@@ -102,18 +112,9 @@ def program(machine: Machine) -> bytes:
             code += [_op(_EQUAL, number, 0, 1), _op(_RETURN, _EPERM)]
     code += [
         # clone makes threads, and nothing else.
-        _op(_EQUAL, machine.clone, 0, 4),
+        _op(_EQUAL, machine.clone, 0, 3),
         _op(_LOAD, _ARGUMENTS),
         _op(_SET, CLONE_THREAD, 1, 0),
-        _op(_RETURN, _EPERM),
-        _op(_RETURN, _ALLOW),
-        # sendto goes to whom we are connected with: an address (argument 4) is denied, and
-        # with it MSG_FASTOPEN, which connects.
-        _op(_EQUAL, machine.sendto, 0, 5),
-        _op(_LOAD, _ARGUMENTS + 4 * 8),
-        _op(_EQUAL, 0, 0, 2),
-        _op(_LOAD, _ARGUMENTS + 4 * 8 + 4),
-        _op(_EQUAL, 0, 1, 0),
         _op(_RETURN, _EPERM),
         _op(_RETURN, _ALLOW),
     ]

@@ -7,7 +7,7 @@ Must not be in here: the header's form (``proxy``), whom to trust (``door``).
 """
 
 import select
-from socket import MSG_DONTWAIT, MSG_PEEK, socket
+from socket import MSG_DONTWAIT, MSG_PEEK, SocketType
 from typing import Final, Protocol
 
 from trapline.serve import proxy
@@ -21,10 +21,10 @@ CHANGES: Final = select.EPOLLET  # half a header stays readable: tell of what is
 class Doorkeeper(Protocol):
     """Who decides about a connection once its header is there."""
 
-    def vouched(self, connected: socket, header: proxy.Header, via: Endpoint) -> None:
+    def vouched(self, connected: SocketType, header: proxy.Header, via: Endpoint) -> None:
         """Let the peer in that the proxy named."""
 
-    def spurned(self, connected: socket, via: Endpoint, octets: bytes) -> None:
+    def spurned(self, connected: SocketType, via: Endpoint, octets: bytes) -> None:
         """Close: the header is wrong or did not come in time."""
 
 
@@ -34,7 +34,12 @@ class Vouching:
     __slots__ = ("_keeper", "_loop", "_socket", "_via", "bucket", "deadline")
 
     def __init__(
-        self, loop: Loop, connected: socket, via: Endpoint, keeper: Doorkeeper, seconds: float
+        self,
+        loop: Loop,
+        connected: SocketType,
+        via: Endpoint,
+        keeper: Doorkeeper,
+        seconds: float,
     ) -> None:
         self._loop, self._socket, self._via, self._keeper = loop, connected, via, keeper
         self.deadline, self.bucket = loop.now + seconds, 0

@@ -30,6 +30,7 @@ from trapline.serve.place import Log, Place, session_ids
 from trapline.serve.plan import Listener, Task, where
 
 LENGTH: Final = 4  # octets in front of the task that tell its size
+YOUNG: Final = (50_000, 20, 50)  # a session leaves no cycles: the collector may look seldom
 EXCLUSIVE: Final = 1 << 28  # EPOLLEXCLUSIVE: a shared socket wakes one worker, not all
 
 
@@ -224,12 +225,14 @@ def main(words: list[str]) -> int:
     task = receive(control)
     worker = Worker(task, control)
     began = state.began(os.getpid())  # the sandbox hides /proc
-    walls = sandbox.enter(state.writable(task.plan)) if task.plan.sandbox else None
+    writable = state.writable(task.plan)
+    walls = sandbox.enter(writable) if task.plan.sandbox else None
     state.write(task, began, walls)
     Signals(worker.loop, worker.stop)
     # What is here now stays for good: the collector need not look at it again.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*YOUNG)
     worker.run()
     return 0
 
