@@ -8,7 +8,7 @@ from tests.analysis.mail import START, offered
 
 from trapline import journal
 from trapline.analysis import stats
-from trapline.digest import Digest
+from trapline.analysis.messages import facts
 from trapline.events import MailOffered, Stamp
 from trapline.lake import Lake
 
@@ -43,7 +43,9 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     hand.close()
     lake = Lake(home / "lake")
     lake.catch_up(home / "journal")
-    Digest(home / "journal", lake).catch_up()
+    entries = list(journal.read(home / "journal"))
+    read = [facts(e.id, e.event, message(n)[2], "") for n, e in enumerate(entries)]  # type: ignore[arg-type]
+    assert lake.append("facts", read, lake.positions("entries"), lake.positions("facts"))
     return lake
 
 

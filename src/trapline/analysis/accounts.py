@@ -107,32 +107,23 @@ class Account(msgspec.Struct, kw_only=True):
 
 def reasons(account: Account, kind: Kind, hosts: int) -> tuple[str, ...]:
     """Return what is held against an indicator, in sentences with numbers."""
-    verb = _VERBS.get(kind, "seen in")
     said = [
-        text
-        for name, one, many in _SENTENCES
-        if (text := _counted(account, verb if name == "messages" else "", name, one, many))
+        (one if count == 1 else many).format(f"{count:,}")
+        for name, one, many in _SENTENCES.get(kind, _NAMED)
+        if (count := account.tallies.get(name, 0))
     ]
-    if kind is Kind.RECIPIENT and (tests := account.tallies.get("probes")):
-        said = [
-            *(s for s in said if "whether we relay" not in s),
-            f"drop box of {_number(tests, 'relay test')}",
-        ]
-    if said and kind is not Kind.HOST:
-        more = " or more" if hosts >= WITNESSES else ""
-        said[0] += f" from {_number(hosts, 'host')}{more}"
-    if said:
-        said[0] += f" {_between(account)}"
+    if not said:
+        return ()
+    recipients = account.tallies.get("recipients", 0)
+    if "messages" in account.tallies and kind is not Kind.RECIPIENT:
+        said[0] += f" to {_number(recipients, 'recipient')}"
+    if kind is not Kind.HOST:
+        said[0] += f" from {_number(hosts, 'host')}" + " or more" * (hosts >= WITNESSES)
+    said[0] += f" {_between(account)}"
     return tuple(said)
 
 
-_VERBS: Final = {
-    Kind.HOST: "offered",
-    Kind.NETWORK: "offered",
-    Kind.RECIPIENT: "was sent",
-}
-_SENTENCES: Final = (
-    ("messages", "{} message", "{} messages"),
+_READ: Final = (
     ("uce", "{} message sells or lures", "{} messages sell or lure"),
     ("bulk", "{} message is bulk or junk", "{} messages are bulk or junk"),
     ("virus", "{} message carries malware", "{} messages carry malware"),
@@ -141,6 +132,20 @@ _SENTENCES: Final = (
         "{} message could not be read any more",
         "{} messages could not be read any more",
     ),
+)
+_NAMED: Final = (
+    ("messages", "in {} message", "in {} messages"),
+    *_READ,
+    ("probes", "seen in {} relay test", "seen in {} relay tests"),
+)
+_SENT: Final = (
+    ("messages", "was sent {} message", "was sent {} messages"),
+    *_READ,
+    ("probes", "drop box of {} relay test", "drop box of {} relay tests"),
+)
+_ACTS: Final = (
+    ("messages", "offered {} message", "offered {} messages"),
+    *_READ,
     ("probes", "tested once whether we relay", "tested {} times whether we relay"),
     ("passwords", "guessed {} password", "guessed {} passwords"),
     ("baits", "used bait credentials once", "used bait credentials {} times"),
@@ -149,16 +154,7 @@ _SENTENCES: Final = (
     ("smuggling", "tried once to smuggle a message", "tried {} times to smuggle messages"),
     ("limits", "met a limit on connections", "met limits on connections {} times"),
 )
-
-
-def _counted(account: Account, verb: str, name: str, one: str, many: str) -> str:
-    count = account.tallies.get(name, 0)
-    if not count:
-        return ""
-    text = (one if count == 1 else many).format(f"{count:,}")
-    if name == "messages":
-        text = f"{verb} {text} to {_number(account.tallies.get('recipients', 0), 'recipient')}"
-    return text
+_SENTENCES: Final = {Kind.HOST: _ACTS, Kind.NETWORK: _ACTS, Kind.RECIPIENT: _SENT}
 
 
 def _number(count: int, thing: str) -> str:

@@ -23,7 +23,7 @@ _BY_SUFFIX: Final = {
     suffix: why
     for why, suffixes in {
         "program": "exe scr com pif cpl dll sys ocx msi msix appx apk jar app elf deb rpm run",
-        "script": "js jse vbs vbe wsf wsh hta ps1 psm1 bat cmd sh py pl reg inf sct wsc",
+        "script": "js jse vbs vbe wsf wsh hta ps1 psm1 bat cmd reg inf sct wsc",
         "shortcut": "lnk url desktop scf settingcontent-ms library-ms search-ms",
         "disk image": "iso img vhd vhdx udf dmg",
         "office file with macros": "docm dotm xlsm xltm xlam pptm potm ppam ppsm sldm xll wll",
