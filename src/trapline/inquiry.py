@@ -36,10 +36,9 @@ class Inquiry:
                 self._standing.rewind()
                 self._standing.catch_up(2**63, digest.facts, digest.hold)
 
-    def suspects(self) -> list[Trial]:
-        """Return everybody with evidence, the strongest first, each tried."""
-        found = self._standing.docket.suspects(self.now)
-        return [trial.hold(suspect, self.genuine) for suspect in found]
+    def suspects(self) -> list[Suspect]:
+        """Return everybody with evidence, the strongest first."""
+        return self._standing.docket.suspects(self.now)
 
     def verdicts(self) -> Verdicts:
         """Return what the court says now."""

@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from trapline import addresses, files, journal
+from trapline import addresses, files, journal, rooms
 from trapline.analysis.court import Court, Rules
 from trapline.analysis.evidence import Exempt
 from trapline.analysis.suspects import DAY, Docket, Settings, State
@@ -136,8 +136,12 @@ class Standing:
         self.docket.take(entry, said)
         self.docket.crossings(at)
         for indicator in dict.fromkeys(self.docket.touched):
-            if self.court.cares(indicator) and (s := self.docket.suspect(indicator, at)):
-                self.court.hear(s)
+            if not self.court.cares(indicator):
+                continue
+            if self.docket.ripe(indicator) or self.court.running(indicator, at):
+                suspect = self.docket.suspect(indicator, at)
+                if suspect is not None:
+                    self.court.hear(suspect)
 
     # -- the snapshot --------------------------------------------------------------------
 
@@ -191,6 +195,7 @@ def key(config: Config, known: frozenset[str]) -> str:
     """Return a digest of all settings that the fold depends on."""
     parts = (
         FORM,
+        rooms.version(),  # another version may weigh the same evidence otherwise
         msgspec.structs.replace(config.court, publish="dry-run", rehearsal_networks=()),
         config.allow,
         config.genuine.trusted,

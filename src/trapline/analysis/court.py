@@ -88,6 +88,11 @@ class Court(msgspec.Struct):
         """Tell whether an indicator is of a kind that may be listed at all."""
         return indicator.kind in self.rules.kinds
 
+    def running(self, indicator: Indicator, at: int) -> bool:
+        """Tell whether a term of an indicator runs at a moment."""
+        record = self.records.get(str(indicator))
+        return record is not None and at < record.until
+
     def hear(self, suspect: Suspect) -> None:
         """Take a suspect as it stands with new evidence, given at ``suspect.last``."""
         indicator, at = suspect.indicator, suspect.last

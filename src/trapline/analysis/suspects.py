@@ -97,6 +97,11 @@ class Docket:
         ]
         return sorted(found, key=lambda s: (-s.score, s.indicator))
 
+    def ripe(self, indicator: Indicator) -> bool:
+        """Tell whether an indicator had reached the threshold with its newest evidence."""
+        account = self.state.accounts.get(indicator.kind, {}).get(indicator.value)
+        return account is not None and account.over
+
     def suspect(self, indicator: Indicator, now: int) -> Suspect | None:
         """Return what stands against one indicator; None where nothing does any more."""
         account = self.state.accounts.get(indicator.kind, {}).get(indicator.value)

@@ -20,9 +20,9 @@ def run(args: argparse.Namespace) -> int:
     """Print suspects, the strongest first; 1 where there is nobody."""
     asked = _court.inquiry(args)
     listings = {x.indicator: x for x in asked.verdicts().listings}
-    found = [t for t in asked.suspects() if args.kind in (None, t.suspect.indicator.kind)]
+    found = [s for s in asked.suspects() if args.kind in (None, s.indicator.kind)]
     shown = found if args.all or args.json else found[:SHOWN]
-    for trial in shown:
+    for trial in map(asked.hold, shown):
         one = trial.suspect.indicator
         stands = (trial, listings.get(one), asked.record(one), asked.bar(one))
         if args.json:
