@@ -8,6 +8,7 @@ from tests.test_journal import mail, stamp, writer
 from trapline import journal
 from trapline.errors import JournalError
 from trapline.events import BodiesThinned, MailOffered, SegmentDropped
+from trapline.journal import quota
 from trapline.journal.positions import Position
 from trapline.journal.quota import DAY
 from trapline.journal.segments import Segment, listing, segment_path
@@ -228,3 +229,11 @@ def test_a_damaged_body_is_never_handed_out(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="damaged"):
         journal.fetch(tmp_path, first)
     assert len(list(journal.read(tmp_path))) == 2
+
+
+def test_what_cannot_be_told_apart_is_nobodys_copy() -> None:
+    """Planted fault: bodies without a fingerprint were thinned as copies of one another."""
+    surplus = quota._alike(1, lambda body: body.decode().strip())
+    assert [surplus(body) for body in (b"a", b"a", b" ", b" ", b"b")] == [
+        False, True, False, False, False,
+    ]  # fmt: skip

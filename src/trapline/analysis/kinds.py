@@ -10,8 +10,11 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
+
 from trapline.analysis import headers
 from trapline.analysis.mime import Headers, Mail
+from trapline.events import MailOffered
 from trapline.message import Attachment, Sort
 
 FEW: Final = 10  # recipients: what answers one message is not sent to more of them
@@ -90,36 +93,43 @@ _LURE: Final = re.compile(
 )
 
 
-def sort(  # noqa: PLR0911, PLR0913 - what speaks for a kind, each from another place
-    mail: Mail,
-    sender: str,
-    recipients: Sequence[str],
-    text: str,
-    *,
-    urls: Sequence[str],
-    attachments: Sequence[Attachment],
-    infected: str,
-    tested: str,
-) -> tuple[Sort, str]:
+class Signs(msgspec.Struct, frozen=True):
+    """What speaks for a kind, each from another place."""
+
+    text: str  # what a person reads
+    urls: Sequence[str] = ()
+    attachments: Sequence[Attachment] = ()
+    infected: str = ""  # the scanner's name for it
+    tested: str = ""  # why it is a relay test
+
+
+def sort(mail: Mail, event: MailOffered, signs: Signs) -> tuple[Sort, str]:
     """Return the kind of a message and the reason for it."""
-    danger = next((f"{a.name or a.type}: {a.danger}" for a in attachments if a.danger), "")
-    if why := returned(mail, sender, len(recipients), text, danger=bool(danger)):
+    recipients = len(event.recipients)
+    found = (f"{a.name or a.type}: {a.danger}" for a in signs.attachments if a.danger)
+    danger = next(found, "")
+    if why := returned(mail, event.sender, recipients, signs.text, danger=bool(danger)):
         return Sort.RETURNED, why
-    if infected:
-        return Sort.VIRUS, f"scanner: {infected}"
-    if tested:
-        return Sort.PROBE, tested
+    if signs.infected:
+        return Sort.VIRUS, f"scanner: {signs.infected}"
+    if signs.tested:
+        return Sort.PROBE, signs.tested
     if danger:
         return Sort.VIRUS, danger
-    if urls:
-        return Sort.UCE, f"{len(urls)} links"
-    subject = headers.decoded(mail.headers.get("subject"))
-    if lure := _LURE.search(f"{subject}\n{text[:_READ]}"):
-        return Sort.UCE, f"lures with {lure[0].strip().lower()!r}"
-    if attachments:
-        return Sort.UCE, f"{len(attachments)} attachments"
-    many = f"{len(recipients)} recipients" if len(recipients) > 1 else "one recipient"
+    if lure := _lured(mail, signs):
+        return Sort.UCE, lure
+    many = f"{recipients} recipients" if recipients > 1 else "one recipient"
     return Sort.BULK, f"no link, no offer; {many}"
+
+
+def _lured(mail: Mail, signs: Signs) -> str:
+    """Return what a message wants to be followed, bought or opened; "" where nothing."""
+    if signs.urls:
+        return f"{len(signs.urls)} links"
+    subject = headers.decoded(mail.headers.get("subject"))
+    if lure := _LURE.search(f"{subject}\n{signs.text[:_READ]}"):
+        return f"lures with {lure[0].strip().lower()!r}"
+    return f"{len(signs.attachments)} attachments" if signs.attachments else ""
 
 
 def returned(mail: Mail, sender: str, recipients: int, text: str, *, danger: bool) -> str:

@@ -44,34 +44,26 @@ def facts(  # noqa: PLR0913 - the message and everything its meaning depends on
     """
     mail = mime.parse(octets[:MESSAGE])
     text, urls, honest = fingerprint.readable(mail, TEXT)
-    fields = mail.headers
-    subject = _header(fields.get("subject"))
+    field = mail.headers.get
+    subject = _header(field("subject"))
+    links_found = tuple(dict.fromkeys(urls))[: links.LINKS]
     carried = tuple(attachments.of(iter(mail.parts)))
-    links_found = tuple(dict.fromkeys(urls))
     clues = probes.clues(event, subject, text, links_found, local=local, names=names)
-    sort, why = kinds.sort(
-        mail,
-        event.sender,
-        event.recipients,
-        text,
-        urls=links_found,
-        attachments=carried,
-        infected=infected,
-        tested=probes.told(clues),
-    )
-    chain = headers.received(fields.all("received"))
+    spoken = kinds.Signs(text, links_found, carried, infected, tested=probes.told(clues))
+    sort, why = kinds.sort(mail, event, spoken)
+    chain = headers.received(mail.headers.all("received"))
     return Facts(
         entry=entry,
         subject=subject,
-        from_=_header(fields.get("from")),
-        message_id=fields.get("message-id")[:FIELD],
-        date=fields.get("date")[:FIELD],
+        from_=_header(field("from")),
+        message_id=field("message-id")[:FIELD],
+        date=field("date")[:FIELD],
         sort=sort,
         why=why,
         received=chain,
         origin=headers.origin(peer, chain, trusted),
-        urls=links_found[: links.LINKS],
-        hosts=tuple(dict.fromkeys(map(links.host, links_found[: links.LINKS]))),
+        urls=links_found,
+        hosts=tuple(dict.fromkeys(map(links.host, links_found))),
         attachments=carried,
         fingerprint=fingerprint.of(mail, text),
         defects=_defects(mail, event, len(octets), honest=honest),

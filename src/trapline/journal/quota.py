@@ -140,7 +140,8 @@ def _alike(keep: int, fingerprint: Callable[[bytes], str]) -> Callable[[bytes], 
     seen = Counter[str]()
 
     def surplus(body: bytes) -> bool:
-        kind = fingerprint(body)
+        if not (kind := fingerprint(body)):
+            return False  # nothing to tell it by, so it is nobody's copy
         seen[kind] += 1
         return seen[kind] > keep
 
