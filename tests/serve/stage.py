@@ -15,8 +15,9 @@ from trapline.serve.connection import Connection
 from trapline.serve.door import Door
 from trapline.serve.keeper import Keeper
 from trapline.serve.limits import Guests
+from trapline.serve.log import Log
 from trapline.serve.loop import READ, Loop
-from trapline.serve.place import Log, Place, Trap
+from trapline.serve.place import Place, Trap
 from trapline.serve.plan import BACKLOG, Limits
 from trapline.session import Session
 
@@ -112,7 +113,7 @@ class Stage:
     def __init__(self, trap: Trap, journal: Any, limits: Limits, **options: Any) -> None:  # noqa: ANN401
         self.journal, self.stopped = journal, False
         self.keeper = Keeper(journal, Log("test"))
-        self.loop = Loop(self.keeper)
+        self.loop = Loop(self.keeper, Log("test"))
         self.guests = Guests(limits)
         family = socket.AF_INET6 if options.pop("six", False) else socket.AF_INET
         networks = options.pop("networks", ())
@@ -150,6 +151,9 @@ class Stage:
         self._bell.recv(64)
         while self._calls:
             self._calls.pop(0)()
+
+    def abandon(self) -> None:
+        """Stay."""
 
     def call(self, act: Callable[[], object]) -> None:
         """Have something done in the loop's thread, and wait for it."""

@@ -374,3 +374,25 @@ def test_a_stop_lets_a_running_message_come_in() -> None:
         assert re.fullmatch(rb"250 kept\r\n421 mx1\S+ going down\r\n", rest(busy))
         assert [end.reason for end in closed(there, 2)] == ["stopped"] * 2
         assert len(there.journal.events(MailOffered)) == 1
+
+
+def test_an_error_of_our_own_ends_one_connection_only(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What nobody expected is shown to the operator; the others are served."""
+    with stage() as there, there.connect() as first, there.connect() as second:
+        heard(first)
+        heard(second)
+        step = connection.Connection._step
+
+        def failing(self: connection.Connection, failure: Exception | None = None) -> None:
+            if self._session.peek(4) == b"FAIL":
+                raise KeyError("planted")
+            step(self, failure)
+
+        monkeypatch.setattr(connection.Connection, "_step", failing)
+        assert answer(first, b"FAIL\r\n") == b""
+        assert answer(second, b"NOOP\r\n") == b"250 ok\r\n"
+        assert len(there.connections()) == 1
+        monkeypatch.undo()
+    assert "planted" in capfd.readouterr().err

@@ -48,14 +48,16 @@ def test_a_taken_address_is_told_by_name() -> None:
     with socket.create_server(("127.0.0.1", 0)) as busy:
         port = busy.getsockname()[1]
         wanted = Listener(name="a", kind="smtp", address="127.0.0.1", port=port, persona="x")
-        with pytest.raises(TraplineError, match=f"127.0.0.1:{port}: Address already in use"):
+        with pytest.raises(
+            TraplineError, match=rf"127\.0\.0\.1:{port}: Address already in use"
+        ):
             listen.everything(plan(wanted), {}, [])
 
 
 def test_an_address_that_is_not_ours() -> None:
     """The same for an address of another machine."""
     other = Listener(name="a", kind="smtp", address="192.0.2.1", port=25, persona="x")
-    with pytest.raises(TraplineError, match="cannot listen on 192.0.2.1:25"):
+    with pytest.raises(TraplineError, match=r"cannot listen on 192\.0\.2\.1:25"):
         listen.everything(plan(other), {}, [])
 
 

@@ -7,9 +7,8 @@ listens.  Whatever happens, the coroutine is closed and ``session.closed`` is re
 Must not be in here: who may connect (``door``), processes, the wording of any protocol.
 """
 
-import ssl
 import types
-from socket import MSG_DONTWAIT, MSG_NOSIGNAL, SocketType
+from socket import MSG_DONTWAIT, SocketType
 from typing import Any, Final
 
 from trapline.errors import Gone, NotKept, TimedOut
@@ -18,34 +17,25 @@ from trapline.serve.loop import READ, WRITE
 from trapline.serve.place import Place
 from trapline.serve.tls import Layer
 from trapline.serve.wheel import PER_SECOND
-from trapline.session import Endpoint, Need, Session
+from trapline.serve.wire import BUFFER, VIEW, Wire
+from trapline.session import Endpoint, Need, Session, Tls
 
-BUFFER: Final = bytearray(256 * 2**10)  # all connections of a worker read into this one
-VIEW: Final = memoryview(BUFFER)
 UNREAD: Final = 64 * 2**10  # octets that may wait for a trap that does not listen just now
 LINGER: Final = 30.0  # seconds a peer may take to read our last words
-FLAGS: Final = MSG_DONTWAIT | MSG_NOSIGNAL
 BODIES: Final = {Session.read_message.__code__, Session.read_sized.__code__}
 INPUT: Final = Need.INPUT
 WORDS: Final = {"stopped": "SHUTDOWN", "limit": "TIMEOUT"}  # reason -> the persona's reply
 
 
-class Connection:
+class Connection(Wire):
     """Drives one session from the first octet to its record; see the module's docstring."""
 
     __slots__ = (
         "_coroutine",
-        "_ended",
-        "_events",
         "_id",
         "_last",
-        "_layer",
         "_local",
         "_need",
-        "_place",
-        "_session",
-        "_socket",
-        "_unsent",
         "_why",
         "bucket",
         "deadline",
@@ -59,20 +49,17 @@ class Connection:
         local: Endpoint,
         via: str = "",
     ) -> None:
+        super().__init__(place, connected)
         loop = place.loop
-        self._place, self._socket, self._id = place, connected, next(place.ids)
+        self._id = next(place.ids)
         self._local = place.text_of(local)
         self._session = session = Session(peer, local, loop.wall, self._take)
         session.patience = place.limits.idle_seconds
         self._coroutine: Any = place.trap(
             session, place.persona, place.identity, place.settings
         )
-        self._layer: Layer | None = None
         self._need: Need | None = None  # what the trap waits for; None once it is over
-        self._unsent = b""
-        self._ended = False  # whether the peer will send nothing more
         self._why = ""  # our own reason to end the session
-        self._events = READ
         self.deadline = self._last = loop.now + place.limits.session_seconds
         self.bucket = 0
         place.open.add(self)
@@ -92,10 +79,10 @@ class Connection:
         if events == READ and self._need is INPUT and self._layer is None:
             self._hear()
             return
-        if self._unsent and events != READ:
-            self._flush()
+        if self._unsent and events != READ and self._flush():
+            self._flushed()
         if self._events & READ and events != WRITE:
-            self._read()
+            self._read(0 if self._need is INPUT else UNREAD)
 
     def expired(self) -> None:
         """Act: the deadline has passed."""
@@ -118,6 +105,13 @@ class Connection:
     def committed(self, failure: NotKept | None) -> None:
         """Go on: the record is on disk, or it is not and will not be."""
         self._step(failure)
+
+    def abandon(self) -> None:
+        """Let go of the connection after an error of ours."""
+        if self._coroutine is not None:
+            self._coroutine.close()
+            self._coroutine = None
+        self._close()
 
     # -- what the worker calls ---------------------------------------------------------
 
@@ -154,29 +148,13 @@ class Connection:
         except OSError:
             count = 0
         if not count:
-            self._read()  # it finds out what is the matter
+            self._read(0)  # it finds out what is the matter
             return
         self._session.feed(bytes(VIEW[:count]))
         if self._session.heard > self._place.limits.session_octets:
             self.dismiss("limit")
         else:
             self._step()
-
-    def _read(self) -> None:
-        """Take what the peer sent and let the trap have it."""
-        waiting = self._need is INPUT
-        try:
-            count = self._socket.recv_into(BUFFER, 0 if waiting else UNREAD, MSG_DONTWAIT)
-        except BlockingIOError:
-            return
-        except OSError:
-            count = 0
-        if not count:
-            self._end()
-        elif self._layer is not None:
-            self._read_tls(self._layer, bytes(VIEW[:count]))
-        else:
-            self._heard(bytes(VIEW[:count]))
 
     def _heard(self, octets: bytes) -> None:
         if self._coroutine is None:
@@ -191,7 +169,6 @@ class Connection:
             self._watch(self._events & ~READ)
 
     def _end(self) -> None:
-        """Note that the peer will send nothing more; it may still read."""
         self._ended = True
         self._session.end()
         self._watch(self._events & ~READ)
@@ -200,61 +177,37 @@ class Connection:
         elif self._need is Need.TLS:
             self._tls_failed("the peer closed")
 
-    def _send(self, octets: bytes) -> None:
-        """Send what can be sent and keep the rest."""
-        if self._layer is not None and self._layer.agreed:
-            octets = self._layer.write(octets)
-        self._send_raw(octets)
-
-    def _send_raw(self, octets: bytes) -> None:
-        if self._unsent:
-            self._unsent += octets
-            return
-        try:
-            count = self._socket.send(octets, FLAGS)
-        except BlockingIOError:
-            count = 0
-        except OSError:
-            self._broken()
-            return
-        if count < len(octets):
-            self._unsent = octets[count:]
-            self._watch(self._events | WRITE)
-        else:
-            self._session.drained()
-
-    def _flush(self) -> None:
-        """Send more of what the peer did not take at once."""
-        octets, self._unsent = self._unsent, b""
-        self._send_raw(octets)
-        if self._unsent:
-            return
-        self._watch(self._events & ~WRITE)
+    def _flushed(self) -> None:
+        """Go on: the peer has taken all there was."""
         if self._coroutine is None:
             self._close()
         elif self._need is Need.DRAIN:
             self._step()
 
-    def _broken(self) -> None:
-        """Note that the peer takes nothing any more."""
-        self._unsent = b""
-        self._session.drained()
-        self._ended = True
-        self._session.end()
-        self._watch(0)
+    # -- TLS ---------------------------------------------------------------------------
 
-    def _watch(self, events: int) -> None:
-        """Watch the socket for these events; for none at all, not even for a hang-up."""
-        loop, fd = self._place.loop, self._socket.fileno()
-        if self._events == events:
-            return
-        if not events:
-            loop.forget(fd)
-        elif not self._events:
-            loop.watch(fd, self, events)
-        else:
-            loop.change(fd, events)
-        self._events = events
+    def _start_tls(self) -> None:
+        self._layer = Layer(self._place.tls())
+        self._wait(Need.TLS, self._place.limits.handshake_seconds)
+        if self._ended:
+            self._tls_failed("the peer closed")
+
+    def _tls_agreed(self, tls: Tls) -> None:
+        self._session.tls = tls
+        started = TlsStarted(
+            version=tls.version,
+            cipher=tls.cipher,
+            server_name=tls.server_name,
+            implicit=tls.implicit,
+        )
+        self._take(started, b"", durable=False)
+        self._step()
+
+    def _tls_failed(self, reason: str) -> None:
+        self._take(TlsFailed(reason=reason), b"", durable=False)
+        self._session.end()
+        self._ended, self._layer = True, None
+        self._step(Gone())
 
     # -- the trap ----------------------------------------------------------------------
 
@@ -360,13 +313,13 @@ class Connection:
     def _close(self) -> None:
         """Give the socket back and forget everything."""
         place = self._place
-        # Closing ends the watch as well, which saves a system call.
-        place.loop.handlers.pop(self._socket.fileno(), None)
+        if self._socket.fileno() < 0:
+            return
+        self._hang_up()
         place.loop.wheel.drop(self)
         place.loop.keeper.crowd -= 1
         place.open.discard(self)
         place.left(self._session.peer.address)
-        self._socket.close()
         self._session.recorder = _forget  # else the two keep each other alive
 
     def _take(self, event: Event, content: bytes | bytearray, *, durable: bool) -> None:
@@ -385,58 +338,6 @@ class Connection:
         except NotKept:
             if durable:
                 raise  # a note lost on a full disk is told by journal.short, once
-
-    # -- TLS ---------------------------------------------------------------------------
-
-    def _start_tls(self) -> None:
-        self._layer = Layer(self._place.tls())
-        self._wait(Need.TLS, self._place.limits.handshake_seconds)
-        if self._ended:
-            self._tls_failed("the peer closed")
-
-    def _read_tls(self, layer: Layer, octets: bytes) -> None:
-        """Pass octets through the TLS layer; handshake first, then data."""
-        layer.feed(octets)
-        try:
-            if not layer.agreed and layer.handshake():
-                self._tls_agreed(layer)
-            if layer.agreed and (clear := layer.read()):
-                self._heard(clear)
-        except ssl.SSLError as trouble:
-            self._tls_broken(layer, trouble)
-            return
-        if (answer := layer.outgoing()) and self._coroutine is not None:
-            self._send_raw(answer)
-        if layer.ended and not self._ended and self._coroutine is not None:
-            self._end()
-
-    def _tls_agreed(self, layer: Layer) -> None:
-        self._send_raw(layer.outgoing())
-        tls = layer.terms(implicit=self._place.implicit_tls)
-        self._session.tls = tls
-        started = TlsStarted(
-            version=tls.version,
-            cipher=tls.cipher,
-            server_name=tls.server_name,
-            implicit=tls.implicit,
-        )
-        self._take(started, b"", durable=False)
-        self._step()
-
-    def _tls_broken(self, layer: Layer, trouble: ssl.SSLError) -> None:
-        if alert := layer.outgoing():
-            self._send_raw(alert)
-        if layer.agreed:
-            self._end()
-        else:
-            self._tls_failed(trouble.reason or trouble.strerror or "unknown")
-
-    def _tls_failed(self, reason: str) -> None:
-        """Record it; the trap finds the connection gone."""
-        self._take(TlsFailed(reason=reason), b"", durable=False)
-        self._session.end()
-        self._ended, self._layer = True, None
-        self._step(Gone())
 
 
 def _forget(event: Event, content: bytes | bytearray, *, durable: bool) -> None:

@@ -65,6 +65,9 @@ class Door:
             else:
                 self._greet(connected, peer, self._local or _local(connected))
 
+    def abandon(self) -> None:
+        """Stay: one connection that could not be begun is no reason to close the door."""
+
     def _greet(
         self, connected: SocketType, peer: Endpoint, local: Endpoint, via: str = ""
     ) -> None:

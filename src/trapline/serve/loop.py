@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from trapline.serve.keeper import Keeper
+from trapline.serve.log import Log
 from trapline.serve.wheel import Wheel
 
 READ: Final = select.EPOLLIN
@@ -27,13 +28,17 @@ class Handler(Protocol):
     def ready(self, events: int) -> None:
         """Read or write what can be read or written; never block."""
 
+    def abandon(self) -> None:
+        """Let go of the descriptor: ``ready`` raised something nobody expected."""
+
 
 class Loop:
     """Waits for descriptors, deadlines and commits; ``now`` is moved once a turn."""
 
-    __slots__ = ("_poll", "handlers", "keeper", "now", "wall", "wheel")
+    __slots__ = ("_poll", "handlers", "keeper", "log", "now", "wall", "wheel")
 
-    def __init__(self, keeper: Keeper) -> None:
+    def __init__(self, keeper: Keeper, log: Log) -> None:
+        self.log = log
         self._poll = select.epoll()
         self.handlers: dict[int, Handler] = {}
         self.wheel = Wheel()
@@ -72,7 +77,11 @@ class Loop:
             for fd, what in events:
                 # An earlier event of this batch may have closed this descriptor.
                 if (handler := handlers.get(fd)) is not None:
-                    handler.ready(what)
+                    try:
+                        handler.ready(what)
+                    except Exception as trouble:  # noqa: BLE001 - the others live on
+                        self.log.once(trouble)
+                        handler.abandon()
             wheel.turn(self.now)
             if keeper.patience(self.now) == 0:
                 keeper.commit()

@@ -4,24 +4,20 @@ Must not be in here: octets, sockets.
 """
 
 import ssl
-import sys
-import traceback
 from collections.abc import Callable, Coroutine, Iterator
 from itertools import count
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
-from trapline import safe
 from trapline.errors import TraplineError
 from trapline.persona import Identity, Persona
 from trapline.serve import tls
+from trapline.serve.log import Log
 from trapline.serve.loop import Loop
 from trapline.serve.plan import Limits
 from trapline.session import Endpoint, Need, Session
 
 Trap = Callable[[Session, Persona, Identity, Any], Coroutine[Need, None, None]]
-REMEMBERED: Final = 1000  # places in the code whose traceback was shown
-EXCERPT: Final = 8000  # characters of a traceback that are shown
 
 
 class Dismissible(Protocol):
@@ -63,7 +59,7 @@ class Place:
         settings: object,
         loop: Loop,
         limits: Limits,
-        log: "Log",
+        log: Log,
         ids: Iterator[str],
         certificate: str,
         left: Callable[[str], None],
@@ -96,31 +92,6 @@ class Place:
         """Return the persona's words for an end it did not choose; none if it has none."""
         text = self.persona.replies.get(name)
         return self.persona.reply(name, {"host": self.identity.host}) if text else b""
-
-
-class Log:
-    """Standard error, for the operator: one line a happening, one traceback a place."""
-
-    __slots__ = ("_shown", "_who")
-
-    def __init__(self, who: str) -> None:
-        self._who = who
-        self._shown: set[tuple[str, int]] = set()
-
-    def __call__(self, text: str) -> None:
-        """Write a line; what strangers sent in it cannot act on a terminal."""
-        lines = (safe.text(line, EXCERPT) for line in text.splitlines())
-        sys.stderr.write("".join(f"trapline {self._who}: {line}\n" for line in lines))
-        sys.stderr.flush()
-
-    def once(self, trouble: BaseException) -> None:
-        """Show the traceback of an error unless one from the same place was shown."""
-        frames = traceback.extract_tb(trouble.__traceback__)
-        where = (frames[-1].filename, frames[-1].lineno or 0) if frames else ("", 0)
-        if where in self._shown or len(self._shown) >= REMEMBERED:
-            return
-        self._shown.add(where)
-        self("".join(traceback.format_exception(trouble, limit=-12))[-EXCERPT:])
 
 
 def session_ids(index: int, started: int) -> Iterator[str]:

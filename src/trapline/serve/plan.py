@@ -44,7 +44,10 @@ class Listener(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What strangers may take of us; the numbers hold for all workers together."""
+    """What strangers may take of us.
+
+    ``total`` is shared out among the workers; the others are counted by each for itself.
+    """
 
     per_peer: int = 200  # connections at the same time
     per_network: int = 1000  # of one /24 or /64

@@ -25,7 +25,7 @@ from trapline.errors import TraplineError
 from trapline.persona import Identity
 from trapline.serve import certificate, listen, privileges
 from trapline.serve.listen import Open
-from trapline.serve.place import Log
+from trapline.serve.log import Log
 from trapline.serve.plan import Plan, Task
 from trapline.serve.worker import LENGTH
 

@@ -65,6 +65,10 @@ class Vouching:
             elif events & ENDED:
                 self._spurn(octets)
 
+    def abandon(self) -> None:
+        """Let go of the connection."""
+        self._spurn(b"")
+
     def expired(self) -> None:
         """Act: the deadline has passed."""
         self._spurn(b"")

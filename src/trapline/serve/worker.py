@@ -25,8 +25,9 @@ from trapline.serve import sandbox, state
 from trapline.serve.door import Door
 from trapline.serve.keeper import Keeper
 from trapline.serve.limits import REPORT, Guests
+from trapline.serve.log import Log
 from trapline.serve.loop import READ, Loop
-from trapline.serve.place import Log, Place, session_ids
+from trapline.serve.place import Place, session_ids
 from trapline.serve.plan import Listener, Task, where
 
 LENGTH: Final = 4  # octets in front of the task that tell its size
@@ -50,8 +51,9 @@ class Worker:
             ),
             self.log,
         )
-        self.loop = Loop(self.keeper)
-        self.guests = Guests(plan.limits)
+        self.loop = Loop(self.keeper, self.log)
+        share = -(-plan.limits.total // plan.workers)
+        self.guests = Guests(msgspec.structs.replace(plan.limits, total=share))
         self.ids = session_ids(task.index, self.loop.wall)
         self.sockets = [socket.socket(fileno=fd) for fd in task.sockets]
         identity = Identity(task.host, task.seed)
@@ -99,6 +101,10 @@ class Worker:
         del events
         self.loop.forget(self.control.fileno())
         self.stop()
+
+    def abandon(self) -> None:
+        """Stop: the word of the supervisor could not be heard."""
+        self.done = True
 
     def stop(self) -> None:
         """Accept no more; let running messages come in, for the time of grace."""
@@ -201,6 +207,10 @@ class Signals:
         """Stop: the only signal that comes this way asks for it."""
         del events
         self._read.recv(64)
+        self._stop()
+
+    def abandon(self) -> None:
+        """Stop all the same."""
         self._stop()
 
 
