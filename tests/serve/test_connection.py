@@ -15,8 +15,9 @@ from trapline.errors import TimedOut
 from trapline.events import EnvelopeDropped, MailOffered, SessionClosed, SessionOpened
 from trapline.persona import Identity, Persona
 from trapline.serve import connection
+from trapline.serve.loop import READ
 from trapline.serve.plan import Limits
-from trapline.session import OUTBOX, Session
+from trapline.session import OUTBOX, Endpoint, Session
 
 LETTER = b"DATA\r\nhello\r\n.\r\nQUIT\r\n"
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close sends RST
@@ -399,3 +400,27 @@ def test_an_error_of_our_own_ends_one_connection_only(
         assert len(there.connections()) == 1
         monkeypatch.undo()
     assert "planted" in capfd.readouterr().err
+
+
+def test_a_quick_flood_makes_way_for_others() -> None:
+    """However much was pipelined, a turn ends with the outbox full.
+
+    Planted: going on at once when all was sent answers 40,000 commands in one turn.
+    """
+    with stage() as there:
+        there.call(lambda: setattr(there, "stopped", True))
+        there.thread.join()
+        flooding, ours = socket.socketpair()
+        with flooding:
+            flooding.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**20)
+            flooding.sendall(b"NOOP\r\n" * 20_000)
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**20)
+            end = Endpoint("192.0.2.1", 1)
+            there.guests.enter(end.address, 0.0)
+            one = connection.Connection(there.place, ours, end, end)
+            one.ready(READ)
+            assert there.loop.soon == [one]
+            assert one._session.pending() > 60_000
+            while there.loop.soon:
+                there.loop._go_on()
+            assert one._session.pending() == 0

@@ -113,6 +113,11 @@ class Connection(Wire):
             self._coroutine = None
         self._close()
 
+    def go_on(self) -> None:
+        """Do the next part, if there still is one."""
+        if self._need is Need.DRAIN and not self._unsent:
+            self._step()
+
     # -- what the worker calls ---------------------------------------------------------
 
     def receiving(self) -> bool:
@@ -257,9 +262,9 @@ class Connection(Wire):
             case Need.PAUSE:
                 self._wait(need, self._session.pause)
             case Need.DRAIN:
-                if not self._unsent:
-                    return True
                 self._wait(need, self._session.patience)
+                if not self._unsent:  # the peer is quick: one that floods us waits its turn
+                    self._place.loop.soon.append(self)
             case Need.TLS:
                 self._start_tls()
         return False

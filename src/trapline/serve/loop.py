@@ -32,16 +32,24 @@ class Handler(Protocol):
         """Let go of the descriptor: ``ready`` raised something nobody expected."""
 
 
+class Patient(Protocol):
+    """Who has more to do, but makes way for others first."""
+
+    def go_on(self) -> None:
+        """Do the next part."""
+
+
 class Loop:
     """Waits for descriptors, deadlines and commits; ``now`` is moved once a turn."""
 
-    __slots__ = ("_poll", "handlers", "keeper", "log", "now", "wall", "wheel")
+    __slots__ = ("_poll", "handlers", "keeper", "log", "now", "soon", "wall", "wheel")
 
     def __init__(self, keeper: Keeper, log: Log) -> None:
         self.log = log
         self._poll = select.epoll()
         self.handlers: dict[int, Handler] = {}
         self.wheel = Wheel()
+        self.soon: list[Patient] = []  # who goes on once the others had their turn
         self.keeper = keeper
         self.tick()
 
@@ -82,12 +90,22 @@ class Loop:
                     except Exception as trouble:  # noqa: BLE001 - the others live on
                         self.log.once(trouble)
                         handler.abandon()
+            if self.soon:
+                self._go_on()
             wheel.turn(self.now)
             if keeper.patience(self.now) == 0:
                 keeper.commit()
 
+    def _go_on(self) -> None:
+        """Let those go on who made way for others."""
+        soon, self.soon = self.soon, []
+        for one in soon:
+            one.go_on()
+
     def _sleep(self) -> float:
         """Return how long nothing needs to be done, in seconds; -1 = for ever."""
+        if self.soon:
+            return 0.0
         until = self.wheel.next()
         seconds = -1.0 if until is math.inf else max(0.0, until - self.now)
         commit = self.keeper.patience(self.now)
