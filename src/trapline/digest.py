@@ -2,12 +2,12 @@
 
 ``Digest.catch_up`` is the watch's: it walks what is new in the journal, bodies and all.
 ``Digest.facts`` answers for single entries: from the lake, else from the journal.  Facts
-depend on the message alone (and the scanner), so they stay true when settings change.
+depend on the message, the installation's name and the scanner, and on no other setting.
 
 Must not be in here: what a message says (``analysis/messages.py``), whom it accuses.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -38,8 +38,11 @@ def unscanned(_octets: bytes) -> str:
 class Digest:
     """What captured messages say; one object for each lake that is open."""
 
-    def __init__(self, directory: Path, lake: Lake, scan: Scan = unscanned) -> None:
-        self._journal, self._lake, self._scan = directory, lake, scan
+    def __init__(
+        self, directory: Path, lake: Lake, names: Sequence[str], scan: Scan = unscanned
+    ) -> None:
+        """Read for this journal and lake; ``names`` are those the traps greet with."""
+        self._journal, self._lake, self._names, self._scan = directory, lake, names, scan
         self._held: dict[str, Facts | None] = {}
         self.troubles: list[str] = []  # of the scanner, until somebody reads them
 
@@ -115,7 +118,13 @@ class Digest:
             self.troubles.append(str(trouble))
         stamp = entry.stamp
         facts = messages.facts(
-            entry.id, entry.event, octets, stamp.peer, local=stamp.local, infected=infected
+            entry.id,
+            entry.event,
+            octets,
+            stamp.peer,
+            local=stamp.local,
+            names=self._names,
+            infected=infected,
         )
         self._held[entry.id] = facts
         return facts

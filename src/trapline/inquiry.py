@@ -8,7 +8,7 @@ Must not be in here: how answers look, writing anything down.
 
 from pathlib import Path
 
-from trapline import genuine, watch
+from trapline import genuine, identity, watch
 from trapline.addresses import Network, inside, network
 from trapline.analysis import trial
 from trapline.analysis.court import Bar, Record, Verdicts, indicated
@@ -30,7 +30,8 @@ class Inquiry:
         self._standing = Standing(config, directory, self.genuine.allow.correspondents)
         self._standing.load(watch.snapshot(home))
         with Lake(home / "lake") as lake:
-            digest = Digest(directory, lake)
+            names = (identity.load(home, config.install.host).host,)
+            digest = Digest(directory, lake, names)
             self._standing.catch_up(2**63, digest.facts, digest.hold)
             if self._standing.late:
                 self._standing.rewind()

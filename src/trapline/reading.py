@@ -4,6 +4,7 @@ Whoever asks right after something fell in gets it: the lake catches up before i
 Must not be in here: how answers look, verdicts, writing to the journal.
 """
 
+import functools
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,9 +13,9 @@ from typing import Any, Final
 
 import msgspec
 
-from trapline import journal
+from trapline import identity, journal
 from trapline.analysis import messages, overview, stats
-from trapline.config import home
+from trapline.config import home, load
 from trapline.errors import JournalError, NoEntry
 from trapline.events import Entry, JournalShort, MailOffered
 from trapline.lake import Lake
@@ -83,8 +84,14 @@ def facts_of(name: str) -> Facts | None:
         return None
     if octets is None or not isinstance(found.event, MailOffered):
         return None
-    stamp = found.stamp
-    return messages.facts(name, found.event, octets, stamp.peer, local=stamp.local)
+    stamp, names = found.stamp, _names()
+    return messages.facts(name, found.event, octets, stamp.peer, local=stamp.local, names=names)
+
+
+@functools.cache
+def _names() -> tuple[str, ...]:
+    """Return the names the traps greet with."""
+    return (identity.load(home(), load().install.host).host,)
 
 
 def facts_of_few() -> dict[str, Facts]:

@@ -16,7 +16,7 @@ from typing import Final, Self
 
 import msgspec
 
-from trapline import genuine, journal, scanner
+from trapline import genuine, identity, journal, scanner
 from trapline.analysis import trial
 from trapline.analysis.court import Verdicts
 from trapline.analysis.fingerprint import fingerprint
@@ -64,7 +64,8 @@ class Wheel:
         self._state.mkdir(mode=0o750, parents=True, exist_ok=True)
         self._lake = Lake(home / "lake")
         scan = functools.partial(scanner.infected, config.clamd)
-        self._digest = Digest(self._journal, self._lake, scan)
+        names = (identity.load(home, config.install.host).host,)
+        self._digest = Digest(self._journal, self._lake, names, scan)
         self._library: Library | None = None
         self._standing: Standing | None = None
         self._stood_on: Library | None = None  # when the standing was begun
