@@ -7,7 +7,6 @@ python bench/fidelity.py --persona exim-4.96 --fuzz 1000 --seed 7
 
 import argparse
 import sys
-import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -29,12 +28,11 @@ def main() -> int:
     args = parser.parse_args()
     missed = 0
     for name in [args.persona] if args.persona else sorted(SERVERS):
-        with tempfile.TemporaryDirectory(prefix="fidelity-") as scratch:
-            try:
-                with running(name, Path(scratch)) as server:
-                    missed += judge(server, args)
-            except Missing as why:
-                print(f"{name:14s} not compared: {why}")
+        try:
+            with running(name) as server:
+                missed += judge(server, args)
+        except Missing as why:
+            print(f"{name:14s} not compared: {why}")
     return int(missed > 0)
 
 
@@ -52,9 +50,12 @@ def judge(server: Server, args: argparse.Namespace) -> int:
 def report(name: str, results: list[Result], show: int) -> None:
     """Print the score and the first differences."""
     same, rows = compare.score(row for one in results for row in one.rows)
-    alike = sum(one.same for one in results)
+    played = [one for one in results if one.rows]
+    alike = sum(one.same for one in played)
     percent = 100 * same / rows if rows else 0.0
-    print(f"{name:14s} {percent:7.3f} % of {rows} answers, {alike}/{len(results)} dialogues")
+    print(f"{name:14s} {percent:7.3f} % of {rows} answers, {alike}/{len(played)} dialogues")
+    if slow := [one.dialogue.name for one in results if not one.rows]:
+        print(f"{'':14s} not waited for: {', '.join(slow)}")
     for one in [one for one in results if not one.same][:show]:
         print(compare.diff(one.dialogue, one.rows))
 

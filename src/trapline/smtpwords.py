@@ -201,8 +201,8 @@ class Dialect(Protocol):
     def not_kept(self, talk: Dialogue) -> Answer:
         """Answer a message that could not be put on disk (452 or the like)."""
 
-    def lost(self, talk: Dialogue) -> bytes:
-        """Return what the server says to a peer that will say no more."""
+    def lost(self, rest: bytes, talk: Dialogue) -> bytes:
+        """Return what the server says to a peer that left, an unfinished line behind it."""
 
     def timed_out(self, talk: Dialogue) -> bytes:
         """Return what the server says to a peer that stayed silent for too long."""

@@ -15,9 +15,11 @@ from tests.fidelity.script import Dialogue, Step
 MASKS: Final[tuple[tuple[re.Pattern[bytes], bytes], ...]] = (
     (re.compile(rb"queued as [0-9A-Za-z]{8,}"), b"queued as <id>"),
     (re.compile(rb"id=[0-9A-Za-z]{6}-[0-9A-Za-z]{6}-[0-9A-Za-z]{2}\b"), b"id=<id>"),
-    (re.compile(rb"(2\.0\.0 )[0-9A-Za-x][0-9A-Za-z]{13}( Message accepted)"), rb"\1<id>\2"),
+    (re.compile(rb"(2\.0\.0 )[0-9A-Za-x]{8}\d{6,7}( Message accepted)"), rb"\1<id>\2"),
     (
-        re.compile(rb"[A-Z][a-z]{2}, \d{1,2} [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d [+-]\d{4}"),
+        re.compile(
+            rb"[A-Z][a-z]{2}, \d{1,2} [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d (?:[+-]\d{4}|GMT)"
+        ),
         b"<date>",
     ),
 )

@@ -40,13 +40,16 @@ def unpacked(*packages: str) -> Path:
     for deb in sorted(debs.glob("*.deb")):
         _run(["dpkg-deb", "-x", str(deb), str(where)], where)
     shutil.rmtree(debs)
+    for program in where.rglob("*"):
+        if program.is_file() and not program.is_symlink():
+            program.chmod(0o755)  # not set-id: those would not look for our libraries
     (where / ".complete").touch()
     return where
 
 
 def libraries(root: Path) -> dict[str, str]:
     """Return the environment in which the unpacked programs find their libraries."""
-    found = sorted({str(so.parent) for so in root.glob("usr/lib/**/*.so*")})
+    found = sorted({str(so.parent) for so in root.glob("**/*.so*")})
     return {**os.environ, "LD_LIBRARY_PATH": ":".join(found)}
 
 

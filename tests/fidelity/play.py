@@ -33,6 +33,7 @@ class Transcript(msgspec.Struct, frozen=True):
 
     heard: tuple[bytes, ...]
     closed: bool  # by the server, when all was said
+    waits: tuple[float, ...] = ()  # seconds the trap took before each answer
 
 
 class Wire:
@@ -103,18 +104,19 @@ def over_tcp(
         heard, steps = list[bytes](), list(dialogue.steps)
         early = steps.pop(0) if steps[0].how == "early" else Step(b"", 0)
         wanted = [1 + early.replies, *(step.replies for step in steps)]
+        patience = [PATIENCE] * len(wanted)
         if like is not None:
             wanted = [len(_FINAL.findall(answer)) for answer in like.heard]
+            patience = [PATIENCE + wait for wait in like.waits] or patience
         wire.send(early.octets)
-        heard.append(wire.listen(wanted[0]))
-        heard += [
-            _act(wire, step, replies) for step, replies in zip(steps, wanted[1:], strict=True)
-        ]
+        heard.append(wire.listen(wanted[0], patience[0]))
+        for step, replies, seconds in zip(steps, wanted[1:], patience[1:], strict=True):
+            heard.append(_act(wire, step, replies, seconds))
         heard[-1] += wire.listen(99, LAST)
         return Transcript(tuple(heard), wire.closed)
 
 
-def _act(wire: Wire, step: Step, replies: int) -> bytes:
+def _act(wire: Wire, step: Step, replies: int, patience: float) -> bytes:
     match step.how:
         case "tls":
             return wire.handshake()
@@ -128,41 +130,44 @@ def _act(wire: Wire, step: Step, replies: int) -> bytes:
                 time.sleep(0.001)
         case _:
             wire.send(step.octets)
-    return wire.listen(replies)
+    return wire.listen(replies, patience)
 
 
 def in_memory(dialogue: Dialogue, trap: Trap) -> Transcript:
     """Play a dialogue with a trap, without an event loop; time stands still."""
     stage = Rehearsal()
-    heard, done, steps = list[bytes](), 0, list(dialogue.steps)
+    heard, waits, steps = list[bytes](), list[float](), list(dialogue.steps)
     if steps[0].how == "early":
         stage.session.feed(steps.pop(0).octets)
-    ended = False
+    ended = failed = False
+    done, paused = 0, 0.0
 
-    def listen() -> None:
-        nonlocal done
-        heard.append(stage.written[done:])
-        done = len(stage.written)
+    def listen(told: bytes = b"") -> None:
+        nonlocal done, paused
+        heard.append(told + stage.written[done:])
+        waits.append(stage.paused - paused)
+        done, paused = len(stage.written), stage.paused
 
     def client() -> Iterator[bytes]:
-        nonlocal ended
+        nonlocal ended, failed
         listen()
         for step, then in itertools.zip_longest(steps, steps[1:]):
-            if step.how == "end":
-                ended = True
-                return
+            failed = step.how == "tls" and stage.session.tls is None
+            if failed or step.how == "end":
+                break
             stage.tls = TLS if then is None or then.how == "tls" else None
             yield from _pieces(step, stage.session)
-            listen()
+            listen(AGREED if step.how == "tls" else b"")
         ended = True
 
     stage.play(trap(stage.session), client())
-    closed = not ended
-    if closed or (steps and steps[-1].how == "end"):
+    closed = not ended or (len(heard) <= len(steps) and not failed)
+    if closed:
         listen()
-        closed = True
+    heard += [FAILED] * (failed and len(heard) <= len(steps))
     heard += [b""] * (1 + len(steps) - len(heard))
-    return Transcript(tuple(_with_tls(heard, steps, stage)), closed)
+    waits += [0.0] * (1 + len(steps) - len(waits))
+    return Transcript(tuple(heard), closed or failed, tuple(waits))
 
 
 def _pieces(step: Step, session: Session) -> Iterator[bytes]:
@@ -175,12 +180,3 @@ def _pieces(step: Step, session: Session) -> Iterator[bytes]:
             pass
         case _:
             yield step.octets
-
-
-def _with_tls(heard: list[bytes], steps: list[Step], stage: Rehearsal) -> list[bytes]:
-    """Put in what a handshake would have told."""
-    told = AGREED if stage.session.tls else FAILED
-    return [
-        told + answer if step.how == "tls" else answer
-        for step, answer in zip([Step(b""), *steps], heard, strict=True)
-    ]

@@ -5,8 +5,10 @@ users of this machine.  A module constant is the whole configuration, so that on
 what the personas are compared with.
 """
 
+import os
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +21,7 @@ from tests.fidelity.debian import Missing
 from tests.fidelity.stage import Stage, uid_of
 
 HOST: Final = "mx1.example.net"
+SCRATCH: Final = Path("/run")  # no directory above it that others may write: servers look
 SELF_SIGNED: Final = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
 _STARTING: Final = 30.0  # seconds that a server may take until it answers
 
@@ -96,6 +99,42 @@ nowhere:
 """
 
 
+SENDMAIL: Final = """\
+divert(-1)
+include(`{cf}/m4/cf.m4')
+OSTYPE(`linux')
+define(`confDOMAIN_NAME', `mx1.example.net')
+define(`confPRIVACY_FLAGS', `authwarnings,novrfy,noexpn,restrictqrun')
+define(`confPID_FILE', `{at}/pid')
+define(`confTO_IDENT', `0')
+define(`confQUEUE_LA', `10000')
+define(`confREFUSE_LA', `10000')
+define(`confDELAY_LA', `0')
+define(`confSERVICE_SWITCH_FILE', `{at}/switch')
+define(`confHOSTS_FILE', `/etc/hosts')
+define(`confDONT_PROBE_INTERFACES', `True')
+define(`QUEUE_DIR', `{at}/queue')
+define(`STATUS_FILE', `{at}/statistics')
+define(`HELP_FILE', `{root}/etc/mail/helpfile')
+define(`ALIAS_FILE', `{at}/aliases')
+define(`confCACERT_PATH', `{at}')
+define(`confCACERT', `{at}/cert.pem')
+define(`confSERVER_CERT', `{at}/cert.pem')
+define(`confSERVER_KEY', `{at}/key.pem')
+define(`confDONT_BLAME_SENDMAIL', `GroupReadableKeyFile')
+FEATURE(`no_default_msa')
+FEATURE(`nocanonify')
+FEATURE(`promiscuous_relay')
+FEATURE(`accept_unresolvable_domains')
+DAEMON_OPTIONS(`Family=inet, Name=MTA, Port={port}, M=A')
+MAILER(`smtp')
+LOCAL_NET_CONFIG
+R$* < @ $* > $*	$#nowhere $@ $2 $: $1 < @ $2 > $3
+MAILER_DEFINITIONS
+Mnowhere, P=/bin/true, F=lsDFMnqeu, A=true
+"""
+
+
 class Server(msgspec.Struct, frozen=True):
     """A running server: the stage it is on, its port there, and what its files hold."""
 
@@ -128,25 +167,46 @@ def exim(stage: Stage, port: int) -> None:
     stage.run([program, "-C", str(at / "exim.conf"), "-bdf"], debian.libraries(root))
 
 
+def sendmail(stage: Stage, port: int) -> None:
+    """Start Debian's Sendmail, fetched and unpacked where it is not yet."""
+    root = debian.unpacked("sendmail-bin", "sendmail-base", "sendmail-cf", "m4")
+    at, cf = stage.scratch, root / "usr/share/sendmail/cf"
+    (at / "queue").mkdir(mode=0o700)
+    (at / "switch").write_text("hosts files\naliases files\n")
+    (at / "aliases").write_text("postmaster: root\n")
+    m4 = [str(root / "usr/bin/m4"), f"-D_CF_DIR_={cf}/"]
+    text = SENDMAIL.format(at=at, cf=cf, root=root, port=port)
+    made = subprocess.run(m4, input=text, capture_output=True, text=True, check=True)
+    (at / "sendmail.cf").write_text(made.stdout)
+    program = [str(root / "usr/libexec/sendmail/sendmail"), f"-C{at}/sendmail.cf"]
+    stage.run([*program, "-bi"], debian.libraries(root)).wait(_STARTING)
+    stage.run([*program, "-bD", "-X", str(at / "traffic")], debian.libraries(root))
+
+
 SERVERS: Final[dict[str, Callable[[Stage, int], None]]] = {
     "postfix-3.7": postfix,
     "exim-4.96": exim,
+    "sendmail-8.17": sendmail,
 }
 
 
 @contextmanager
-def running(name: str, scratch: Path, port: int = 25) -> Iterator[Server]:
+def running(name: str, port: int = 25) -> Iterator[Server]:
     """Have the real server that persona ``name`` imitates, for as long as wanted.
 
     Raises:
         Missing: it cannot be had here; the text says why.
     """
-    scratch.chmod(0o755)
-    certify(scratch)
-    with Stage(scratch) as stage:
-        SERVERS[name](stage, port)
-        _await(stage, port)
-        yield Server(name, stage, port)
+    if not os.access(SCRATCH, os.W_OK):
+        raise Missing(f"{SCRATCH} is not ours to write")
+    with tempfile.TemporaryDirectory(prefix="fidelity-", dir=SCRATCH) as directory:
+        scratch = Path(directory)
+        scratch.chmod(0o755)
+        certify(scratch)
+        with Stage(scratch) as stage:
+            SERVERS[name](stage, port)
+            _await(stage, port)
+            yield Server(name, stage, port)
 
 
 def _await(stage: Stage, port: int) -> None:

@@ -21,11 +21,12 @@ from trapline.traps.smtp import Settings, trap
 AT_ONCE: Final = 8  # dialogues with the real server; more only disturb one another
 AGAIN: Final = 2  # more tries before a difference counts: the machine may be busy
 REST: Final = 1.0  # seconds before them
+LONGEST: Final = 20.0  # seconds of tarpit that are worth waiting for
 WIRE: Final = "(wire)"  # in the name of a dialogue that memory cannot play
 
 
 class Result(msgspec.Struct, frozen=True):
-    """A dialogue and its rows."""
+    """A dialogue and its rows; none where the server would take too long over it."""
 
     dialogue: Dialogue
     rows: tuple[compare.Row, ...]
@@ -76,6 +77,8 @@ def against(server: Server, dialogues: Iterable[Dialogue], other: play.Player) -
 
 def _compare(server: Server, dialogue: Dialogue, other: play.Player) -> Result:
     like = other(dialogue)
+    if sum(like.waits) > LONGEST:
+        return Result(dialogue, ())
     truth = play.over_tcp(
         dialogue, lambda: server.stage.connect(server.port, play.PATIENCE), like
     )

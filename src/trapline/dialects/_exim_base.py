@@ -59,7 +59,7 @@ class Base:
         """Say that the spool is full."""
         return self.say("NOT_KEPT")
 
-    def lost(self, talk: Dialogue) -> bytes:
+    def lost(self, rest: bytes, talk: Dialogue) -> bytes:  # noqa: ARG002
         """Tell a peer that is gone that it is gone."""
         memory = self.memory(talk)
         if memory.failed or talk.tls:

@@ -112,7 +112,7 @@ class Dialect(Envelope):
             return answer
         return self.settle(self._judge(line, talk), errors, talk)
 
-    def lost(self, talk: Dialogue) -> bytes:  # noqa: ARG002 - as asked
+    def lost(self, rest: bytes, talk: Dialogue) -> bytes:  # noqa: ARG002 - as asked
         """Say nothing to who is gone."""
         return b""
 

@@ -64,7 +64,7 @@ class Trap:
             reason = session.closing
         except Gone:
             if not session.closing:  # it only said that it has no more to say
-                await session.write(self.dialect.lost(talk))
+                await session.write(self.dialect.lost(session.peek(self.dialect.line), talk))
             session.closing = session.closing or reason
         except TimedOut:
             session.closing = reason = "timeout"
