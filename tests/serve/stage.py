@@ -19,6 +19,7 @@ from trapline.serve.log import Log
 from trapline.serve.loop import READ, Loop
 from trapline.serve.place import Place, Trap
 from trapline.serve.plan import BACKLOG, Limits
+from trapline.serve.worker import connections
 from trapline.session import Session
 
 IDENTITY = Identity("mx1.oakmill17.example", b"0" * 32)
@@ -168,7 +169,7 @@ class Stage:
 
     def connections(self) -> list[Connection]:
         """Return the open connections."""
-        return [one for one in self.place.open if isinstance(one, Connection)]
+        return connections(self.loop)
 
     def connect(self) -> socket.socket:
         """Connect a client."""

@@ -53,7 +53,7 @@ class Connection(Wire):
         loop = place.loop
         self._id = next(place.ids)
         self._local = place.text_of(local)
-        self._session = session = Session(peer, local, loop.wall, self._take)
+        self._session = session = Session(peer, local, loop.wall, self)
         session.patience = place.limits.idle_seconds
         self._coroutine: Any = place.trap(
             session, place.persona, place.identity, place.settings
@@ -62,11 +62,10 @@ class Connection(Wire):
         self._why = ""  # our own reason to end the session
         self.deadline = self._last = loop.now + place.limits.session_seconds
         self.bucket = 0
-        place.open.add(self)
         place.sessions += 1
         loop.keeper.crowd += 1
         loop.watch(connected.fileno(), self, READ)
-        self._take(SessionOpened(via=via), b"", durable=False)
+        self(SessionOpened(via=via), b"", durable=False)
         if place.implicit_tls:
             self._start_tls()
         else:
@@ -205,11 +204,11 @@ class Connection(Wire):
             server_name=tls.server_name,
             implicit=tls.implicit,
         )
-        self._take(started, b"", durable=False)
+        self(started, b"", durable=False)
         self._step()
 
     def _tls_failed(self, reason: str) -> None:
-        self._take(TlsFailed(reason=reason), b"", durable=False)
+        self(TlsFailed(reason=reason), b"", durable=False)
         self._session.end()
         self._ended, self._layer = True, None
         self._step(Gone())
@@ -294,7 +293,7 @@ class Connection(Wire):
             octets += self._place.farewell("DYING")
         if octets:
             self._send(octets)
-        self._take(self._closed(self._why or why), b"", durable=False)
+        self(self._closed(self._why or why), b"", durable=False)
         if self._layer is not None and self._layer.agreed:
             self._send_raw(self._layer.farewell())
         if not self._unsent:
@@ -323,12 +322,11 @@ class Connection(Wire):
         self._hang_up()
         place.loop.wheel.drop(self)
         place.loop.keeper.crowd -= 1
-        place.open.discard(self)
         place.left(self._session.peer.address)
         self._session.recorder = _forget  # else the two keep each other alive
 
-    def _take(self, event: Event, content: bytes | bytearray, *, durable: bool) -> None:
-        """Stamp a fact and hand it to the journal."""
+    def __call__(self, event: Event, content: bytes | bytearray, *, durable: bool) -> None:
+        """Stamp a fact and hand it to the journal: the session's recorder."""
         place, session = self._place, self._session
         stamp = Stamp(
             at=place.loop.wall,

@@ -63,9 +63,14 @@ class Loop:
         self.handlers[fd] = handler
         self._poll.register(fd, events)
 
-    def change(self, fd: int, events: int) -> None:
-        """Watch for other events."""
-        self._poll.modify(fd, events)
+    def change(self, fd: int, before: int, events: int) -> None:
+        """Watch for other events than before; for 0, not even for a hang-up."""
+        if not events:
+            self._poll.unregister(fd)
+        elif not before:
+            self._poll.register(fd, events)
+        else:
+            self._poll.modify(fd, events)
 
     def forget(self, fd: int) -> None:
         """Stop watching, before the descriptor is closed."""

@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Callable, Coroutine, Iterator
 from itertools import count
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from trapline.errors import TraplineError
 from trapline.persona import Identity, Persona
@@ -18,13 +18,6 @@ from trapline.serve.plan import Limits
 from trapline.session import Endpoint, Need, Session
 
 Trap = Callable[[Session, Persona, Identity, Any], Coroutine[Need, None, None]]
-
-
-class Dismissible(Protocol):
-    """A connection as the worker sees it when it stops."""
-
-    def dismiss(self, why: str, *, wait: bool = False) -> None:
-        """End the session for a reason of ours; ``wait`` lets a running message come in."""
 
 
 class Place:
@@ -42,7 +35,6 @@ class Place:
         "log",
         "loop",
         "name",
-        "open",
         "persona",
         "sessions",
         "settings",
@@ -74,7 +66,6 @@ class Place:
         self._local_text = ""
         self.sessions = 0  # how many there were
         self.left = left  # told the peer's address when a connection is closed
-        self.open: set[Dismissible] = set()
 
     def text_of(self, local: Endpoint) -> str:
         """Return an endpoint as text; the usual one is always the same object."""

@@ -158,13 +158,7 @@ class Wire:
         """Watch the socket for these events; for none at all, not even for a hang-up."""
         if self._events == events:
             return
-        loop, fd = self._place.loop, self._socket.fileno()
-        if not events:
-            loop.forget(fd)
-        elif not self._events:
-            loop.watch(fd, self, events)
-        else:
-            loop.change(fd, events)
+        self._place.loop.change(self._socket.fileno(), self._events, events)
         self._events = events
 
     def _hang_up(self) -> None:

@@ -22,6 +22,7 @@ from trapline.events import Event, SensorStarted, SensorStopped, Stamp
 from trapline.journal import Writer
 from trapline.persona import Identity
 from trapline.serve import sandbox, state
+from trapline.serve.connection import Connection
 from trapline.serve.door import Door
 from trapline.serve.keeper import Keeper
 from trapline.serve.limits import REPORT, Guests
@@ -118,9 +119,8 @@ class Worker:
         Alarm(self.loop, self.plan.grace_seconds, self._give_up)
 
     def _dismiss(self, *, wait: bool) -> None:
-        for place in self.places:
-            for connection in tuple(place.open):
-                connection.dismiss("stopped", wait=wait)
+        for connection in connections(self.loop):
+            connection.dismiss("stopped", wait=wait)
 
     def _give_up(self) -> None:
         """End what is still open; what waits for its commit has it first."""
@@ -130,7 +130,7 @@ class Worker:
 
     def chores(self) -> None:
         """Do what is due every now and then."""
-        if self.stopping and not any(place.open for place in self.places):
+        if self.stopping and not connections(self.loop):
             self.done = True
         refused = self.guests.refused
         if refused.since and (self.stopping or self.loop.now - refused.since >= REPORT):
@@ -212,6 +212,11 @@ class Signals:
     def abandon(self) -> None:
         """Stop all the same."""
         self._stop()
+
+
+def connections(loop: Loop) -> list[Connection]:
+    """Return all that are open."""
+    return [one for one in loop.handlers.values() if isinstance(one, Connection)]
 
 
 def receive(control: socket.socket) -> Task:
