@@ -68,7 +68,7 @@ def test_every_reply_is_well_formed(persona: Persona) -> None:
     for name, text in persona.replies.items():
         if not text:
             continue  # a server may keep silent
-        assert re.fullmatch(r"([2-5]\d\d|\{code\}) [\x20-\x7e\n]*", text), name
+        assert re.fullmatch(r"([2-5]\d\d|\{code\}) [\t\x20-\x7e\n]*", text), name
         for _, field, spec, _ in string.Formatter().parse(text):
             assert field is None or field.isidentifier(), name
             assert not spec, name

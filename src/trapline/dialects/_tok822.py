@@ -17,6 +17,7 @@ from trapline.dialects._hostnames import valid_domain
 
 ATOM, QUOTED, LITERAL, COMMENT = "atom", "quoted", "literal", "comment"
 WORDS: Final = (ATOM, QUOTED, LITERAL)
+TEXTS: Final = (*WORDS, COMMENT)
 OPERATORS: Final = frozenset('|%!()<>@,;:\\".[]')
 BLANKS: Final = " \t\r\n"
 ENDS: Final = frozenset(">;,:")  # where what stands before <route> ends
@@ -47,7 +48,7 @@ def spaced(tokens: Sequence[Token]) -> str:
     words = [f" [{text}]" if kind == LITERAL else f" {text}" for kind, text in tokens]
     kinds = ["", *(kind for kind, _ in tokens)]
     pairs = zip(kinds, tokens, words, strict=False)
-    return "".join(w if a in WORDS and t[0] in WORDS else w[1:] for a, t, w in pairs)
+    return "".join(w if a in TEXTS and t[0] in TEXTS else w[1:] for a, t, w in pairs)
 
 
 def scan(text: str) -> list[Token]:
@@ -59,8 +60,9 @@ def scan(text: str) -> list[Token]:
         if char in BLANKS:
             at += 1
         elif char == "(":
-            at = _comment(text, at + 1)
-            tokens.append((COMMENT, ""))
+            end_of_comment = _comment(text, at + 1)
+            tokens.append((COMMENT, text[at:end_of_comment]))
+            at = end_of_comment
         elif char in '["':
             close, kind = ("]", LITERAL) if char == "[" else ('"', QUOTED)
             word, at = _collect(text, at + 1, close.__eq__)
@@ -203,7 +205,8 @@ def resolve(address: str, host: str, is_local: Callable[[str], bool]) -> str | N
     else:
         return None
     final = spaced(tokens if domain else [*tokens, *saved])
-    return final if valid_domain(final.rpartition("@")[2]) else None
+    sound = valid_domain(final.rpartition("@")[2]) and final[0] != "-"  # allow_min_user
+    return final if sound else None
 
 
 def _rfind(tokens: Sequence[Token], kind: str) -> int:

@@ -68,7 +68,7 @@ HEADER: Final = re.compile(r"[!-9;-~]+[ \t]*:")
 
 # What nearly all clients send; anything else takes the long way to the same answer.
 _HOT: Final = (
-    r"<([A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*"
+    r"<([A-Za-z0-9_+][A-Za-z0-9_+-]*(?:\.[A-Za-z0-9_+-]+)*"
     r"@(?:[A-Za-z][A-Za-z0-9]{0,62}\.)+[A-Za-z]{1,63})>"
 )
 HOT_MAIL: Final = re.compile(rf"MAIL FROM:{_HOT}\r\n".encode())
