@@ -43,7 +43,7 @@ class Chunks(Base):
             )
         return self._chunk(found, memory)
 
-    def between(self, verb: str, argument: str, talk: Dialogue, memory: Memory) -> Answer:
+    def between(self, verb: str, argument: str, talk: Dialogue, memory: Memory) -> Answer:  # noqa: PLR0911 - one refusal a line
         """Answer a command between two chunks; "" is anything that is not in order."""
         match verb:
             case "QUIT":

@@ -13,6 +13,7 @@ import re
 from typing import Final, NamedTuple
 
 LONGEST: Final = 255
+BLANKS: Final = " \t\n\v\f\r"
 COMMENT: Final = re.compile(r"\((?:[^()\\]|\\.)*\)")
 QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
 HIDDEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|(?<=\\).', re.DOTALL)
@@ -46,7 +47,7 @@ def split(argument: str) -> Parts:
         elif char == '"' and not parens:
             quoted = not quoted
         elif not quoted:
-            if char == " " and not angles and not parens:
+            if char in BLANKS and not angles and not parens:
                 break
             parens += {"(": 1, ")": -1}.get(char, 0)
             if not parens:
@@ -96,7 +97,12 @@ def sender(text: str) -> str:
 
 def qualified(address: str) -> bool:
     """Tell whether a sender has a domain, or is the null one."""
-    return not address or any(operator in QUOTED.sub("", address) for operator in "@%!")
+    return not address or any(operator in HIDDEN.sub("", address) for operator in "@%!")
+
+
+def unescaped(address: str) -> str:
+    """Return an address without its backslashes."""
+    return re.sub(r"\\(.)", r"\1", address)
 
 
 def _checked(address: str) -> str:
@@ -107,9 +113,16 @@ def _checked(address: str) -> str:
             raise Trouble("NO_USER_IN_ADDRESS")
         if address.startswith("@:"):
             raise Trouble("BAD_ROUTE")
-        address = ROUTE.sub("", address, count=1)
+        address = ROUTE.sub("", address, count=1).replace(",", "", 1)
     plain = QUOTED.sub("", re.sub(r"\\.", "", address))
+    domain = plain.rpartition("@")[2] if "@" in plain else ""
+    if domain.startswith(".") or ".." in domain:
+        raise Trouble("BAD_HOST")
+    if ":" in domain and domain[0] != "[":
+        raise Trouble("COLON_IN_HOST")
     if plain.count("@") > 1 and plain[0] != "@":
+        raise Trouble("BAD_ROUTE")
+    if "," in plain:
         raise Trouble("BAD_ROUTE")
     if plain.endswith("@"):
         raise Trouble("NO_HOST")

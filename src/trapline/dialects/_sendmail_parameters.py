@@ -89,7 +89,7 @@ def _number(value: str) -> int:
     return int(found[1][:40]) if found else 0
 
 
-def _mail_value(name: str, value: str) -> Refusal | None:
+def _mail_value(name: str, value: str) -> Refusal | None:  # noqa: PLR0911 - one refusal a line
     match name:
         case "SIZE" if _number(value) >= LONG_MAX:
             return Refusal("SIZE_HUGE")

@@ -38,8 +38,21 @@ ORDER: Final[dict[State, dict[str, str]]] = {
 }
 VERBS: Final = {"mail from:": "MAIL", "rcpt to:": "RCPT"} | {
     verb.lower(): verb
-    for verb in ("RSET", "HELO", "EHLO", "AUTH", "STARTTLS", "DATA", "BDAT", "QUIT")
-    + ("NOOP", "ETRN", "VRFY", "EXPN", "HELP")
+    for verb in [
+        "RSET",
+        "HELO",
+        "EHLO",
+        "AUTH",
+        "STARTTLS",
+        "DATA",
+        "BDAT",
+        "QUIT",
+        "NOOP",
+        "ETRN",
+        "VRFY",
+        "EXPN",
+        "HELP",
+    ]
 }
 VERB: Final = re.compile(r"mail from:|rcpt to:|[a-z]{4,8}(?= |\Z)")
 ALONE: Final = frozenset(("RSET", "STARTTLS", "DATA", "QUIT"))  # take no argument
@@ -75,7 +88,7 @@ class Dialect(Chunks, Auth):
 
     # -- what the engine asks ----------------------------------------------------------
 
-    def answer(self, line: bytes, talk: Dialogue) -> Answer:
+    def answer(self, line: bytes, talk: Dialogue) -> Answer:  # noqa: PLR0911 - one refusal a line
         """Judge a command, wherever the process stands."""
         memory = self.memory(talk)
         memory.step()
@@ -212,7 +225,7 @@ class Dialect(Chunks, Auth):
         memory.answered(why or answer.reply)
         return answer
 
-    def _recipient(self, argument: str, talk: Dialogue, memory: Memory) -> tuple[Answer, bytes]:
+    def _recipient(self, argument: str, talk: Dialogue, memory: Memory) -> tuple[Answer, bytes]:  # noqa: PLR0911 - one refusal a line
         """Answer RCPT; the octets are how Exim remembers it, where that is not the reply."""
         if talk.state not in (S.SENDER, S.RECIPIENT):
             if memory.pipelining and memory.last_refused_mail:
