@@ -36,7 +36,7 @@ REPLIES: Final = frozenset(
 class Base:
     """Texts and numbers of one persona, and what every part of the dialect does with them."""
 
-    splits = True
+    splits, shuts = True, False
     loose = None  # LF . LF ends a message whose first line ends with LF
 
     def __init__(self, persona: Persona, identity: Identity) -> None:

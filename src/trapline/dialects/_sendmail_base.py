@@ -52,7 +52,7 @@ class Memory(msgspec.Struct):
 class Base:
     """Texts and numbers of one persona, and what every part of the dialect does with them."""
 
-    splits = False
+    splits, shuts = False, False
     line = LINE
 
     def __init__(self, persona: Persona, identity: Identity) -> None:

@@ -36,24 +36,11 @@ ORDER: Final[dict[State, dict[str, str]]] = {
     S.RECIPIENT: _IN_MAIL,
     S.CHUNKS: _IN_MAIL,
 }
-VERBS: Final = {"mail from:": "MAIL", "rcpt to:": "RCPT"} | {
-    verb.lower(): verb
-    for verb in [
-        "RSET",
-        "HELO",
-        "EHLO",
-        "AUTH",
-        "STARTTLS",
-        "DATA",
-        "BDAT",
-        "QUIT",
-        "NOOP",
-        "ETRN",
-        "VRFY",
-        "EXPN",
-        "HELP",
-    ]
-}
+WORDS: Final = (
+    *("RSET", "HELO", "EHLO", "AUTH", "STARTTLS", "DATA", "BDAT", "QUIT"),
+    *("NOOP", "ETRN", "VRFY", "EXPN", "HELP"),
+)
+VERBS: Final = {"mail from:": "MAIL", "rcpt to:": "RCPT"} | {w.lower(): w for w in WORDS}
 VERB: Final = re.compile(r"mail from:|rcpt to:|[a-z]{4,8}(?= |\Z)")
 ALONE: Final = frozenset(("RSET", "STARTTLS", "DATA", "QUIT"))  # take no argument
 MAIL: Final = frozenset(("MAIL", "RCPT", "DATA", "BDAT", "QUIT"))  # any number is fine
