@@ -18,16 +18,17 @@ from typing import Final
 import msgspec
 
 from trapline.dialects import _sasl as sasl
+from trapline.dialects._hostnames import LABEL
 from trapline.dialects._postfix_base import forget
 from trapline.dialects._postfix_envelope import Envelope
 from trapline.dialects._tokens import Tokens, tokenize
 from trapline.persona import Identity, Persona
-from trapline.smtpwords import Act, Answer, Dialogue, Ruling, State
+from trapline.smtpwords import Act, Answer, Dialogue, State
 
 S = State
 # By names of their own: looking up a member of an enum takes its time.
-GREETED, SENDER, RECIPIENT = S.GREETED, S.SENDER, S.RECIPIENT
-MAIL, RCPT, TAKEN = Act.MAIL, Act.RCPT, Ruling.TAKEN
+CONNECTED, GREETED, SENDER, RECIPIENT = S.CONNECTED, S.GREETED, S.SENDER, S.RECIPIENT
+MAIL = Act.MAIL
 _IN_MAIL: Final = {
     "ETRN": "ETRN_IN_MAIL",
     "MAIL": "NESTED_MAIL",
@@ -61,19 +62,21 @@ ALWAYS_THE_SAME: Final = {
     "HELP": ("HELP", Act.SAY),
     "QUIT": ("BYE", Act.CLOSE),
 }
-LIMITED: Final = frozenset(("HELO", "EHLO", "RSET", "NOOP", "VRFY", "ETRN"))  # junk
+LIMITED: Final = frozenset(("RSET", "NOOP", "VRFY", "ETRN"))  # junk
 LAST: Final = frozenset(("HELO", "EHLO", "DATA", "NOOP", "VRFY"))  # of a pipelined group
 BEFORE_TLS: Final = frozenset(("HELO", "EHLO", "STARTTLS", "NOOP", "QUIT", "HELP", "XCLIENT"))
 HEADER: Final = re.compile(r"[!-9;-~]+[ \t]*:")
 
 # What nearly all clients send; anything else takes the long way to the same answer.
 _HOT: Final = (
-    r"<([A-Za-z0-9_+][A-Za-z0-9_+-]*(?:\.[A-Za-z0-9_+-]+)*"
-    r"@(?:[A-Za-z][A-Za-z0-9]{0,62}\.)+[A-Za-z]{1,63})>"
+    r"<([A-Za-z0-9_+=][A-Za-z0-9_+=-]*(?:\.[A-Za-z0-9_+=-]+)*"
+    rf"@(?:{LABEL}\.)*(?=[A-Za-z]){LABEL})>"
 )
+HOT_HELLO: Final = re.compile(rb"EHLO ([A-Za-z0-9._-]+)\r\n")
 HOT_MAIL: Final = re.compile(rf"MAIL FROM:{_HOT}\r\n".encode())
 HOT_RCPT: Final = re.compile(rf"RCPT TO:{_HOT}\r\n".encode())
 DATA_LINE: Final = b"DATA\r\n"
+QUIT_LINE: Final = b"QUIT\r\n"
 HOT_LINE: Final = 200  # octets; no host name within can be too long
 
 
@@ -98,17 +101,21 @@ class Dialect(Envelope):
             "XFORWARD": self._not_authorized,
         }
         self.same = {v: x for v, x in ALWAYS_THE_SAME.items() if x[0] in persona.replies}
+        self.greeting = self.say("BANNER", host=identity.host)
+        self.hellos: dict[tuple[bool, bool, int], bytes] = {}  # replies to EHLO
 
     def banner(self, talk: Dialogue) -> Answer:
         """Greet with the host's name; newer ones hang up on who speaks first."""
         if talk.pending and self.waits_for_turn:
             return self.answers.fixed("NOT_SYNCHRONIZED", Act.CLOSE)
-        return self.say("BANNER", host=self.identity.host)
+        return self.greeting
 
     def answer(self, line: bytes, talk: Dialogue) -> Answer:
         """Judge a command; errors slow the server down and in the end it hangs up."""
         errors = talk.errors
-        if not errors and len(line) < HOT_LINE and (answer := self._hot(line, talk)):
+        early = talk.pending and (talk.verb != "EHLO" or line == DATA_LINE)
+        plain = not errors and len(line) < HOT_LINE and not (early and self.waits_for_turn)
+        if plain and (answer := self._hot(line, talk)):
             return answer
         return self.settle(self._judge(line, talk), errors, talk)
 
@@ -123,23 +130,20 @@ class Dialect(Envelope):
     def _hot(self, line: bytes, talk: Dialogue) -> Answer | None:
         """Answer what nearly all clients send without taking it to pieces."""
         state = talk.state
-        if self.waits_for_turn and (talk.verb != "EHLO" or line == DATA_LINE):
-            return None
-        if state is GREETED:
+        if state is RECIPIENT and line == DATA_LINE:
+            return self.answers.fixed("DATA_GO", Act.DATA)
+        if state is RECIPIENT or state is SENDER:
+            if found := HOT_RCPT.fullmatch(line):
+                address = found[1].decode()
+                return self.recipient(address, address, (), talk)
+        elif line == QUIT_LINE:
+            return self.answers.fixed("BYE", Act.CLOSE)
+        elif state is GREETED:
             if "size" not in talk.scratch and not talk.policy.needs_tls(talk):
                 found = HOT_MAIL.fullmatch(line)
                 return Answer(self.mail_ok, MAIL, found[1].decode()) if found else None
-        elif state is RECIPIENT or state is SENDER:
-            if line == DATA_LINE and state is RECIPIENT:
-                return self.answers.fixed("DATA_GO", Act.DATA)
-            if found := HOT_RCPT.fullmatch(line):
-                address = found[1].decode()
-                if (
-                    len(talk.recipients) < self.most
-                    and talk.policy.ruling(address, talk) is TAKEN
-                ):
-                    return Answer(self.rcpt_ok, RCPT, address)
-                return self.recipient(address, address, (), talk)
+        elif state is CONNECTED and (found := HOT_HELLO.fullmatch(line)):
+            return self._greeted("EHLO", found[1].decode(), talk)
         return None
 
     def _text(self, line: bytes) -> str | None:
@@ -179,9 +183,13 @@ class Dialect(Envelope):
         else:
             answer = self.handlers[verb](tokens, talk)
         if verb in LIMITED:
-            talk.errors += talk.junk > self.limits["junk"]
-            talk.junk += 1
+            self._count_junk(talk)
         return answer
+
+    def _count_junk(self, talk: Dialogue) -> None:
+        """Count a command that brings no mail nearer; too many of them are errors."""
+        talk.errors += talk.junk > self.limits["junk"]
+        talk.junk += 1
 
     def _unknown(self, word: str, talk: Dialogue) -> Answer:
         """Refuse a command, or the whole session if this is no SMTP at all."""
@@ -193,23 +201,30 @@ class Dialect(Envelope):
     def _helo(self, tokens: Tokens, talk: Dialogue) -> Answer:
         verb = tokens[0].text.upper()
         if len(tokens) < 2:
+            self._count_junk(talk)
             return self.refuse(f"{verb}_SYNTAX", talk)
-        forget(talk)
-        if verb == "EHLO":
-            talk.scratch["esmtp"] = True
-        name = " ".join(token.text for token in tokens[1:])
-        return Answer(self._hello(verb, talk), Act.GREET, name, verb)
+        return self._greeted(verb, " ".join(token.text for token in tokens[1:]), talk)
 
-    def _hello(self, verb: str, talk: Dialogue) -> bytes:
-        """Return the reply to HELO, or to EHLO with the extensions on offer."""
+    def _greeted(self, verb: str, name: str, talk: Dialogue) -> Answer:
+        forget(talk)
+        self._count_junk(talk)
         if verb == "HELO":
-            return self.persona.reply("HELO", {"host": self.identity.host})
-        tls, auth = talk.policy.offers_tls(talk), talk.policy.offers_auth(talk)
+            reply = self.persona.reply("HELO", {"host": self.identity.host})
+            return Answer(reply, Act.GREET, name, verb)
+        talk.scratch["esmtp"] = True
+        policy = talk.policy
+        offer = policy.offers_tls(talk), policy.offers_auth(talk), self.limit(talk)
+        if (hello := self.hellos.get(offer)) is None:
+            hello = self.hellos[offer] = self._extended(*offer)
+        return Answer(hello, Act.GREET, name, verb)
+
+    def _extended(self, tls: bool, auth: bool, size: int) -> bytes:  # noqa: FBT001 - the offer
+        """Return the reply to EHLO with the extensions on offer."""
         hidden = ("" if tls else "STARTTLS", "" if auth else "AUTH")
         lines = [x for x in self.persona.extensions if x.partition(" ")[0] not in hidden]
         fields = {
             "host": self.identity.host,
-            "size": self.limit(talk),
+            "size": size,
             "mechanisms": " ".join(self.mechanisms),
         }
         return self.persona.reply(
