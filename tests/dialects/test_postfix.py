@@ -10,6 +10,7 @@ import re
 import msgspec
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
 from trapline import rooms
@@ -294,11 +295,10 @@ LABELS = st.sampled_from(
     ["b", "a1", "1a", "163", "a_b", "_x", "mail", "a-b", "a--b", "-a", "a-", "vm", "org"]
     + ["x" * n for n in (62, 63, 64, 65)]
 )
-DOMAINS = st.lists(LABELS, min_size=1, max_size=4).map(".".join)
+DOMAINS = st.lists(LABELS, min_size=1, max_size=3).map(".".join)
 ADDRESSES = st.tuples(NAMES, DOMAINS).map("@".join) | st.sampled_from(["", "a", "a%b@c", "@b"])
 COMMANDS = st.one_of(
-    ADDRESSES.map("MAIL FROM:<{}>".format),
-    ADDRESSES.map("RCPT TO:<{}>".format),
+    ADDRESSES.map("{{path}}:<{}>".format),
     DOMAINS.map("EHLO {}".format),
     st.sampled_from(["DATA", "QUIT", "RSET", "EHLO", "EHLO  a", "EHLO a b"]),
 )
@@ -312,13 +312,15 @@ CONDITIONS = st.tuples(
 )
 
 
+@hypothesis(max_examples=400)
 @given(COMMANDS, CONDITIONS)
 def test_the_fast_way_leads_to_the_same_answer(
     command: str, condition: tuple[State, Persona, int, Settings, int]
 ) -> None:
     """Planted faults: labels of more than 63 octets; junk that the fast way did not count."""
     state, persona, pending, settings, junk = condition
-    line = f"{command}\r\n".encode()
+    path = "MAIL FROM" if state is State.GREETED else "RCPT TO"
+    line = f"{command.format(path=path)}\r\n".encode()
     ends = []
     for hot in (True, False):
         dialect = Dialect(persona, HOME)
