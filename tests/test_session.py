@@ -69,6 +69,27 @@ def test_a_message_comes_out_as_it_went_in(body: bytes, places: list[int]) -> No
     assert drive(stage, stage.read_line(99), pieces) == b"QUIT\r\n"
 
 
+@given(BODIES, st.sampled_from([True, False, None]), st.integers(1, 9))
+def test_a_message_at_once_is_the_same_as_octet_by_octet(
+    body: bytes,
+    loose: bool | None,  # noqa: FBT001 - as read_message has it
+    limit: int,
+) -> None:
+    """Planted fault: the short way keeping more than the limit."""
+    wire = body + b"\r\n.\r\n"
+    once, slowly = session(), session()
+    one: Content = drive(once, once.read_message(limit, loose=loose), [wire])
+    pieces = [bytes([octet]) for octet in wire]
+    two: Content = drive(slowly, slowly.read_message(limit, loose=loose), pieces)
+    assert (bytes(one.octets), one.size, one.smuggling) == (
+        bytes(two.octets),
+        two.size,
+        two.smuggling,
+    )
+    assert wire.endswith(once.peek(999))
+    assert once.dialogue[-1] == slowly.dialogue[-1]
+
+
 def test_an_empty_message_is_empty() -> None:
     """The end of data may come at once."""
     stage = session()

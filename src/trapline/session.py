@@ -9,22 +9,19 @@ Must not be in here: I/O, clocks, the wording of any protocol.
 """
 
 import enum
+import types
 from collections.abc import Generator
 from typing import Final, Protocol
 
 import msgspec
-import stringzilla
 
+from trapline import dots
 from trapline.errors import Gone
 from trapline.events import Event
 
 DIALOGUE: Final = 16 * 2**10  # octets of dialogue kept for the record of one session
 OUTBOX: Final = 64 * 2**10  # octets of replies that may wait for a slow reader
 _LINE_COST: Final = 16  # what a line of dialogue costs besides its octets
-_END: Final = b"\r\n.\r\n"
-_BARE: Final = b"\n.\n"  # ends the data for loose servers, and so does
-_TWICE: Final = b"\n.\r\r\n"
-_SPLIT: Final = len(_TWICE)  # octets that may be the beginning of the end
 
 
 class Need(enum.Enum):
@@ -88,7 +85,8 @@ class _Suspend:
         yield self.need
 
 
-_INPUT, _DRAIN, _COMMIT, _PAUSE, _TLS = (_Suspend(need) for need in Need)
+_INPUT: Final = Need.INPUT  # looking up a member of an enum takes its time
+_DRAIN, _COMMIT, _PAUSE, _TLS = (_Suspend(need) for need in Need if need is not _INPUT)
 
 
 class Session:
@@ -98,10 +96,10 @@ class Session:
         "_at",
         "_chunk",
         "_ended",
+        "_lines",
         "_outbox",
         "_room",
         "closing",
-        "dialogue",
         "heard",
         "local",
         "now",
@@ -131,7 +129,7 @@ class Session:
         self.tls: Tls | None = None
         self.closing = ""  # the reason for the record, said by the trap or the driver
         self.heard = self.said = self.unsaid = self.spent = 0
-        self.dialogue: list[tuple[int, str, str]] = []
+        self._lines: list[tuple[int, str, bytes]] = []  # when, who, what
         self._chunk: bytes = b""
         self._at = 0
         self._ended = False
@@ -148,17 +146,16 @@ class Session:
             TimedOut: it stayed silent for longer than ``patience``.
         """
         searched = self._at
-        while True:
-            end = self._chunk.find(b"\n", searched) + 1
-            if not end and len(self._chunk) - self._at < limit:
-                searched = len(self._chunk) - self._at  # feed() moves the rest to the front
-                await self._more()
-                continue
-            start = self._at
-            self._at = min(end or len(self._chunk), start + limit)
-            line = self._chunk[start : self._at]
-            self._note("C", line)
-            return line
+        while not (end := self._chunk.find(b"\n", searched) + 1):
+            if len(self._chunk) - self._at >= limit:
+                break
+            searched = len(self._chunk) - self._at  # feed() moves the rest to the front
+            await self._more()
+        start = self._at
+        self._at = min(end or len(self._chunk), start + limit)
+        line = self._chunk[start : self._at]
+        self._note("C", line)
+        return line
 
     async def read(self, limit: int) -> bytes:
         """Return 1 to ``limit`` octets, as they come."""
@@ -190,16 +187,20 @@ class Session:
         Source:
             RFC 5321 sections 4.1.1.4 and 4.5.2: only a dot after CR LF is undone.
         """
+        if self._at == len(self._chunk):
+            await self._more()
+        if whole := self._whole_message(limit):
+            return whole
         kept, size = bytearray(), -2
         window = b"\r\n" + self._take()  # the data begins at the start of a line
         line_start = False  # whether CR LF was the last that left the window
         start = 2  # of the first line in the window
         if loose is None:
-            loose = _bare_first_line(window, start)
-        while (found := _end_of_data(window, loose=bool(loose))) is None:
-            cut = max(0, len(window) - _SPLIT)
+            loose = dots.bare_first_line(window, start)
+        while (found := dots.end_of_data(window, loose=bool(loose))) is None:
+            cut = max(0, len(window) - dots.SPLIT)
             cut -= window[cut - 1 : cut] == b"\r"
-            piece = _undotted(window[:cut], line_start=line_start)
+            piece = dots.undotted(window[:cut], line_start=line_start)
             line_start = window[cut - 2 : cut] == b"\r\n" if cut > 1 else line_start and not cut
             window = window[cut:]
             start = max(0, start - cut)
@@ -208,15 +209,15 @@ class Session:
             await self._more()
             window += self._take()
             if loose is None:
-                loose = _bare_first_line(window, start)
+                loose = dots.bare_first_line(window, start)
         end, after = found
-        piece = _undotted(window[:end], line_start=line_start)
+        piece = dots.undotted(window[:end], line_start=line_start)
         self._chunk, self._at = window, after
         size += len(piece)
         kept += piece[: max(0, limit + 2 - len(kept))]
         del kept[:2]  # the line start we put before; bytearray drops it without a copy
         self._note_body(size)
-        return Content(kept, size, smuggling=window[max(0, end - 2) : after] != _END)
+        return Content(kept, size, smuggling=window[max(0, end - 2) : after] != dots.END)
 
     async def write(self, octets: bytes) -> None:
         """Send octets; suspends only when the peer lets too much pile up."""
@@ -291,19 +292,29 @@ class Session:
         box.clear()
         return octets
 
+    @property
+    def dialogue(self) -> tuple[tuple[int, str, str], ...]:
+        """What was said so far, as ``events.SessionClosed`` tells it."""
+        opened = self.opened
+        return tuple(
+            ((now - opened) // 1_000_000, who, octets.decode("latin-1"))
+            for now, who, octets in self._lines
+        )
+
     def drained(self) -> None:
         """Tell the session that the peer has taken all we wrote so far."""
         self.spent = self.said
 
     # -- within ------------------------------------------------------------------------
 
-    async def _more(self) -> None:
+    @types.coroutine
+    def _more(self) -> Generator[Need, None, None]:
         """Suspend until the peer sent something."""
         heard = self.heard
         while heard == self.heard:
             if self._ended:
                 raise Gone
-            await _INPUT
+            yield _INPUT
 
     def _take(self) -> bytes:
         """Return all unread octets."""
@@ -311,49 +322,27 @@ class Session:
         self._chunk, self._at = b"", 0
         return octets
 
+    def _whole_message(self, limit: int) -> Content | None:
+        """Take a message that came in one piece and has no dots to undo: nearly all do."""
+        chunk, start = self._chunk, self._at
+        end = dots.only_end_of_data(chunk, start)
+        if not start < end <= start + limit:
+            return None
+        self._at = end + 3
+        self._note_body(end - start)
+        return Content(chunk[start:end], end - start)
+
     def _note(self, who: str, octets: bytes) -> None:
         """Keep a line of the dialogue for the record, within bounds."""
         if self._room < len(octets):
             self.unsaid += len(octets)
             return
         self._room -= len(octets) + _LINE_COST
-        at = (self.now - self.opened) // 1_000_000
-        self.dialogue.append((at, who, octets.decode("latin-1")))
+        self._lines.append((self.now, who, octets))
 
     def _note_body(self, size: int) -> None:
         """Keep the place and size of a message body in the dialogue."""
         self.unsaid += size
         if self._room >= 0:
             self._room -= _LINE_COST
-            at = (self.now - self.opened) // 1_000_000
-            self.dialogue.append((at, "M", str(size)))
-
-
-def _bare_first_line(window: bytes, start: int) -> bool | None:
-    """Tell whether the line that goes on at ``start`` ends with a bare LF; None: not yet."""
-    at = window.find(b"\n", start)
-    return None if at < 0 else window[at - 1 : at] != b"\r"
-
-
-def _end_of_data(window: bytes, *, loose: bool) -> tuple[int, int] | None:
-    """Find where the message ends and where the next command begins."""
-    if not loose:
-        at = stringzilla.find(window, _END)
-        return None if at < 0 else (at + 2, at + 5)
-    if len(window) < len(_BARE):
-        return None
-    at = stringzilla.find(window, b"\n.\r\n")
-    length, stop = (4, at + 1) if at >= 0 else (0, len(window))
-    for end in (_BARE, _TWICE):  # they count only if they come before
-        if (found := stringzilla.find(window, end, 0, stop)) >= 0:
-            at, length, stop = found, len(end), found + 1
-    return (at + 1, at + length) if length else None
-
-
-def _undotted(piece: bytes, *, line_start: bool) -> bytes:
-    """Undo dot-stuffing; ``line_start`` tells whether CR LF came just before the piece."""
-    if line_start and piece[:1] == b".":
-        piece = piece[1:]
-    if stringzilla.find(piece, b"\r\n.") >= 0:
-        piece = piece.replace(b"\r\n.", b"\r\n")
-    return piece
+            self._lines.append((self.now, "M", b"%d" % size))
