@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.fidelity import compare, fuzz, script
+from tests.fidelity import compare, fuzz, script, truth
 from tests.fidelity.debian import Missing
 from tests.fidelity.real import SERVERS, Server, running
 from tests.fidelity.score import Result, in_memory
@@ -25,6 +25,7 @@ def main() -> int:
     parser.add_argument("--fuzz", type=int, default=0, metavar="N", help="N random dialogues")
     parser.add_argument("--seed", type=int, default=1, help="of the random dialogues")
     parser.add_argument("--show", type=int, default=5, help="differences to show")
+    parser.add_argument("--record", action="store_true", help="write down what servers say")
     args = parser.parse_args()
     missed = 0
     for name in [args.persona] if args.persona else sorted(SERVERS):
@@ -43,6 +44,9 @@ def judge(server: Server, args: argparse.Namespace) -> int:
     else:
         dialogues = [one for one in script.load() if args.dialogue in one.name]
     results = in_memory(server.name, dialogues, server)
+    if args.record and not (args.fuzz or args.dialogue):
+        told = {one.dialogue.name: one.truth for one in results if one.truth}
+        truth.save(server.name, told)
     report(server.name, results, args.show)
     return sum(not one.same for one in results)
 

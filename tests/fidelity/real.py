@@ -9,7 +9,6 @@ import os
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,12 +17,11 @@ from typing import Final
 import msgspec
 from tests.fidelity import debian
 from tests.fidelity.debian import Missing
-from tests.fidelity.stage import Stage, uid_of
+from tests.fidelity.stage import STARTING, Stage, uid_of
 
 HOST: Final = "mx1.example.net"
 SCRATCH: Final = Path("/run")  # no directory above it that others may write: servers look
 SELF_SIGNED: Final = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
-_STARTING: Final = 30.0  # seconds that a server may take until it answers
 
 POSTFIX_MAIN: Final = """\
 compatibility_level = 3.6
@@ -179,7 +177,7 @@ def sendmail(stage: Stage, port: int) -> None:
     made = subprocess.run(m4, input=text, capture_output=True, text=True, check=True)
     (at / "sendmail.cf").write_text(made.stdout)
     program = [str(root / "usr/libexec/sendmail/sendmail"), f"-C{at}/sendmail.cf"]
-    stage.run([*program, "-bi"], debian.libraries(root)).wait(_STARTING)
+    stage.run([*program, "-bi"], debian.libraries(root)).wait(STARTING)
     stage.run([*program, "-bD", "-X", str(at / "traffic")], debian.libraries(root))
 
 
@@ -205,24 +203,8 @@ def running(name: str, port: int = 25) -> Iterator[Server]:
         certify(scratch)
         with Stage(scratch) as stage:
             SERVERS[name](stage, port)
-            _await(stage, port)
+            stage.await_greeting(port)
             yield Server(name, stage, port)
-
-
-def _await(stage: Stage, port: int) -> None:
-    """Return when the server greets."""
-    end = time.monotonic() + _STARTING
-    while time.monotonic() < end:
-        try:
-            with stage.connect(port, 5) as one:
-                if one.recv(512).startswith(b"220"):
-                    one.sendall(b"QUIT\r\n")
-                    one.recv(512)
-                    return
-        except OSError:
-            pass
-        time.sleep(0.1)
-    raise Missing(f"it does not start: {(stage.scratch / 'log').read_text()[-500:]}")
 
 
 def certify(scratch: Path) -> None:

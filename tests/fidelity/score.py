@@ -30,6 +30,7 @@ class Result(msgspec.Struct, frozen=True):
 
     dialogue: Dialogue
     rows: tuple[compare.Row, ...]
+    truth: play.Transcript | None = None
 
     @property
     def same(self) -> bool:
@@ -82,4 +83,4 @@ def _compare(server: Server, dialogue: Dialogue, other: play.Player) -> Result:
     truth = play.over_tcp(
         dialogue, lambda: server.stage.connect(server.port, play.PATIENCE), like
     )
-    return Result(dialogue, tuple(compare.rows(dialogue, truth, like)))
+    return Result(dialogue, tuple(compare.rows(dialogue, truth, like)), truth)

@@ -4,7 +4,7 @@ The server runs in fresh network, mount and process namespaces, with a loopback 
 the addresses of the rehearsal (192.0.2.7 talks to 192.0.2.25), so that replies which name
 the peer need no mask.  Ending the stage ends every process on it.
 
-Must not be in here: anything about mail.
+Must not be in here: how any server is set up.
 """
 
 import contextlib
@@ -14,6 +14,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self
@@ -23,6 +24,7 @@ from tests.fidelity.debian import Missing
 from trapline.rehearsal import LOCAL, PEER
 
 USERS: Final = ("Debian-exim", "smmta", "smmsp")  # wanted by servers that are not installed
+STARTING: Final = 30.0  # seconds that a server may take until it answers
 _NEWNET: Final = 0x40000000  # CLONE_NEWNET, sched.h
 _SETUP: Final = """
 set -e
@@ -48,6 +50,7 @@ class Stage:
         if os.geteuid() != 0:
             raise Missing("namespaces want root")
         self.scratch = scratch
+        self.started: list[subprocess.Popen[bytes]] = []
         _accounts(scratch)
         setup = _SETUP.format(scratch=scratch, local=LOCAL.address, peer=PEER.address)
         unshare = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child"]
@@ -69,9 +72,11 @@ class Stage:
         """Start a program on the stage; its output goes to ``log`` in the scratch directory."""
         enter = ["nsenter", f"--target={self.pid}", "--net", "--mount", "--pid"]
         with (self.scratch / "log").open("ab") as log:
-            return subprocess.Popen(
+            started = subprocess.Popen(
                 [*enter, *command], env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
+        self.started.append(started)
+        return started
 
     def connect(self, port: int, patience: float) -> socket.socket:
         """Return a connection from the rehearsal's peer to its server."""
@@ -88,15 +93,37 @@ class Stage:
                 libc.setns(home.fileno(), _NEWNET)
         connection.settimeout(patience)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.bind((PEER.address, 0))
-        connection.connect((LOCAL.address, port))
+        try:
+            connection.bind((PEER.address, 0))
+            connection.connect((LOCAL.address, port))
+        except OSError:
+            connection.close()
+            raise
         return connection
+
+    def await_greeting(self, port: int) -> None:
+        """Return when a server greets.
+
+        Raises:
+            Missing: none does for too long; the text is what it printed.
+        """
+        end = time.monotonic() + STARTING
+        while time.monotonic() < end:
+            with contextlib.suppress(OSError), self.connect(port, 5) as one:
+                if one.recv(512).startswith(b"220"):
+                    one.sendall(b"QUIT\r\n")
+                    one.recv(512)
+                    return
+            time.sleep(0.1)
+        raise Missing(f"it does not start: {(self.scratch / 'log').read_text()[-500:]}")
 
     def close(self) -> None:
         """End every process on the stage."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)  # init of the namespace: the others follow
         self.holder.wait(10)
+        for process in self.started:
+            process.wait(10)
         if self.holder.stdout:
             self.holder.stdout.close()
 
