@@ -21,6 +21,7 @@ $(STAMP): pyproject.toml
 
 debian:  ## get the real servers and clients that tests are tried against (root, Debian)
 	@sh tests/debian-packages
+	@$(PYTHON) -m tests.fidelity.debian
 
 test: install debian  ## every test; those that lack a program or root say so loudly
 	tests/in-namespace $(BIN)/python -m pytest -n 2 --dist loadgroup -r s tests

@@ -2,7 +2,7 @@
 
 They conflict with one another as packages, so each is downloaded with apt and unpacked
 under ``build/real``, with the libraries that this machine does not have.  Nothing is
-installed, no maintainer script runs.
+installed, no maintainer script runs.  ``python -m tests.fidelity.debian`` gets them all.
 """
 
 import functools
@@ -14,6 +14,8 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
 CACHE: Final = ROOT / "build" / "real"
+EXIM: Final = ("exim4-daemon-heavy", "exim4-base")
+SENDMAIL: Final = ("sendmail-bin", "sendmail-base", "sendmail-cf", "m4")
 _QUIET: Final = ("recommends", "suggests", "conflicts", "breaks", "replaces", "enhances")
 
 
@@ -70,3 +72,16 @@ def _run(command: list[str], where: Path) -> str:
     if done.returncode:
         raise Missing(f"{' '.join(command[:3])}: {done.stderr.strip()[-200:]}")
     return done.stdout
+
+
+def main() -> None:
+    """Get what is missing; say what cannot be had, and leave it to the tests to skip."""
+    for packages in (EXIM, SENDMAIL):
+        try:
+            unpacked(*packages)
+        except Missing as why:
+            print(f"cannot get {packages[0]}: {why}")  # noqa: T201 - this is a command
+
+
+if __name__ == "__main__":
+    main()

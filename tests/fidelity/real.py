@@ -156,7 +156,7 @@ def postfix(stage: Stage, port: int) -> None:
 
 def exim(stage: Stage, port: int) -> None:
     """Start Debian's Exim, fetched and unpacked where it is not yet."""
-    root, at = debian.unpacked("exim4-daemon-heavy", "exim4-base"), stage.scratch
+    root, at = debian.unpacked(*debian.EXIM), stage.scratch
     (at / "exim.conf").write_text(EXIM.format(at=at, port=port))
     (at / "spool").mkdir()
     shutil.chown(at / "spool", uid_of(at, "Debian-exim"))
@@ -167,7 +167,7 @@ def exim(stage: Stage, port: int) -> None:
 
 def sendmail(stage: Stage, port: int) -> None:
     """Start Debian's Sendmail, fetched and unpacked where it is not yet."""
-    root = debian.unpacked("sendmail-bin", "sendmail-base", "sendmail-cf", "m4")
+    root = debian.unpacked(*debian.SENDMAIL)
     at, cf = stage.scratch, root / "usr/share/sendmail/cf"
     (at / "queue").mkdir(mode=0o700)
     (at / "switch").write_text("hosts files\naliases files\n")
