@@ -365,6 +365,7 @@ def test_starttls_can_be_required_or_off() -> None:
         (b"NOOP\n", "bare-lf"),
         (b"NOOP\rNOOP\r\n", "bare-cr"),
         (b"NOOP \0\r\n", "nul"),
+        (EHLO + b"NOOP \0\r\n", "nul"),
         (b"NOOP \xff\r\n", "eight-bit"),
         (b"NOOP " + b"x" * 3000 + b"\r\n", "long-line"),
         (EHLO + b"MAIL FROM:<a@b.org>\r\n", "pipelined-early"),
@@ -374,6 +375,15 @@ def test_starttls_can_be_required_or_off() -> None:
 def test_what_no_mail_server_says_is_recorded(said: bytes, what: str) -> None:
     """Each kind once, with an excerpt."""
     assert what in odd(played(said))
+
+
+def test_a_long_line_cut_before_its_end_is_skipped_all_the_same() -> None:
+    """Planted fault: a bare CR just before the cut taken for the end of the line."""
+    limit = POSTFIX.limits["line"]
+    line = b"NOOP " + b"x" * (limit - 7) + b"\rxRSET\r\n"
+    stage = played(EHLO + line)
+    assert codes(stage) == ["220", "250", "250"]
+    assert "long-line" in odd(stage)
 
 
 def test_smuggling_is_seen_where_it_does_not_work() -> None:

@@ -18,7 +18,7 @@ from trapline.persona import Identity, Persona
 from trapline.session import Content, Session
 from trapline.smtpwords import Act, Answer, Dialogue, State, dialect_of
 from trapline.traps._auth import authenticate
-from trapline.traps._odd import odd_line, odd_message, odd_rest
+from trapline.traps._odd import OPENINGS, odd_line, odd_message, odd_rest, ordinary
 from trapline.traps._policy import Settings, policy_of
 
 EXCERPT: Final = 200  # octets of a line kept in ``protocol.odd``
@@ -50,8 +50,8 @@ class Trap:
         self.talk = Dialogue(policy, peer, session.now, local=local, service=service)
         self.keep = policy.size or self.dialect.keep  # octets of a message
         self.chunks = bytearray()  # what BDAT brought so far
-        self.odds: set[str] = set()  # each oddity is recorded once a session
-        self.names: set[str] = set()  # each HELO name too
+        self.odds: frozenset[str] = frozenset()  # each oddity is recorded once a session
+        self.names: frozenset[str] = frozenset()  # each HELO name too
 
     async def hold(self) -> None:
         """Greet, converse, and leave the facts in order however it ends."""
@@ -70,7 +70,8 @@ class Trap:
             session.closing = reason = "timeout"
             await session.write(self.dialect.timed_out(talk))
         finally:
-            self.odd(odd_rest(session.peek(EXCERPT)), session.peek(EXCERPT))
+            if rest := session.peek(EXCERPT):
+                self.odd(odd_rest(rest), rest)
             self._dropped(reason)
 
     async def _greet(self) -> None:
@@ -93,9 +94,9 @@ class Trap:
         first = True
         while not session.closing:
             line = await session.read_line(dialect.line)
-            if first or not line.isascii() or line.find(b"\r") != len(line) - 2:
+            if not ordinary(line) or (first and line[:5] not in OPENINGS):
                 await self._look(line, first=first)
-                first = False
+            first = False
             talk.now, talk.pending = session.now, session.pending()
             answer = dialect.answer(line, talk)
             if answer.odd:
@@ -131,21 +132,21 @@ class Trap:
     async def _perform(self, answer: Answer) -> None:
         """Do what the less common answers say, and send them."""
         match answer.act:
-            case Act.CHUNK:
-                return await self._chunk(answer)
-            case Act.TLS:
-                return await self._start_tls(answer)
-            case Act.AUTH:
-                answer = await authenticate(self, answer)
-            case Act.TURN_DOWN:
-                if len(self.talk.refused) < REFUSED:
-                    self.talk.refused.append(answer.name)
-            case Act.RESET:
-                self._dropped("reset")
             case Act.GREET:
                 self._greeted(answer)
             case Act.CLOSE:
                 self.session.closing = "quit" if answer.reply[:1] == b"2" else "refused"
+            case Act.RESET:
+                self._dropped("reset")
+            case Act.TURN_DOWN:
+                if len(self.talk.refused) < REFUSED:
+                    self.talk.refused.append(answer.name)
+            case Act.AUTH:
+                answer = await authenticate(self, answer)
+            case Act.CHUNK:
+                return await self._chunk(answer)
+            case Act.TLS:
+                return await self._start_tls(answer)
         return await self._send(answer)
 
     # -- acts --------------------------------------------------------------------------
@@ -158,7 +159,7 @@ class Trap:
         talk.verb, talk.helo = answer.verb, answer.name
         self._dropped("reset")
         if answer.name not in self.names and len(self.names) < NAMES:
-            self.names.add(answer.name)
+            self.names |= {answer.name}
             self.session.note(Greeted(verb=answer.verb, name=answer.name))
 
     async def _data(self, answer: Answer) -> None:
@@ -218,7 +219,8 @@ class Trap:
         except NotKept:
             answer = self.dialect.not_kept(talk)
         talk.messages += 1
-        self.chunks = bytearray()
+        if chunked:
+            self.chunks = bytearray()
         talk.drop()
         await self._send(answer)
 
@@ -266,7 +268,7 @@ class Trap:
     def odd(self, what: str, octets: bytes) -> None:
         """Record something no mail server says, once a session."""
         if what and what not in self.odds:
-            self.odds.add(what)
+            self.odds |= {what}
             self.session.note(OddHeard(what=what, excerpt=octets[:EXCERPT].decode("latin-1")))
 
     async def _skip_line(self) -> None:

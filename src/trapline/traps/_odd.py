@@ -3,6 +3,7 @@
 Must not be in here: what a server answers to it (that is the dialect's).
 """
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -11,8 +12,11 @@ import stringzilla
 VERBS: Final = frozenset(
     b"AUTH BDAT DATA EHLO ETRN EXPN HELO HELP MAIL NOOP QUIT RCPT RSET STARTTLS VRFY".split()
 )
+OPENINGS: Final = frozenset((b"EHLO ", b"HELO "))  # how nearly all sessions begin
 HTTP: Final = frozenset(b"CONNECT DELETE GET HEAD OPTIONS PATCH POST PUT TRACE".split())
 TLS_HELLO: Final = (b"\x16\x03", b"\x80")  # a TLS record; an SSL 2 hello
+
+ordinary: Final = re.compile(rb"[^\0\r\n\x80-\xff]*\r\n").fullmatch  # nothing odd in the line
 
 
 def odd_line(line: bytes, *, first: bool) -> Iterator[str]:
