@@ -147,14 +147,16 @@ class Session:
         """
         searched = self._at
         while not (end := self._chunk.find(b"\n", searched) + 1):
-            if len(self._chunk) - self._at >= limit:
-                break
             searched = len(self._chunk) - self._at  # feed() moves the rest to the front
+            if searched >= limit:
+                break
             await self._more()
         start = self._at
-        self._at = min(end or len(self._chunk), start + limit)
-        line = self._chunk[start : self._at]
-        self._note("C", line)
+        if not 0 < end <= start + limit:
+            end = start + limit
+        self._at = end
+        line = self._chunk[start:end]
+        self._note("C", line, end - start)
         return line
 
     async def read(self, limit: int) -> bytes:
@@ -222,8 +224,9 @@ class Session:
     async def write(self, octets: bytes) -> None:
         """Send octets; suspends only when the peer lets too much pile up."""
         self._outbox.append(octets)
-        self.said += len(octets)
-        self._note("S", octets)
+        size = len(octets)
+        self.said += size
+        self._note("S", octets, size)
         if self.said - self.spent > OUTBOX:
             await _DRAIN
 
@@ -332,12 +335,12 @@ class Session:
         self._note_body(end - start)
         return Content(chunk[start:end], end - start)
 
-    def _note(self, who: str, octets: bytes) -> None:
+    def _note(self, who: str, octets: bytes, size: int) -> None:
         """Keep a line of the dialogue for the record, within bounds."""
-        if self._room < len(octets):
-            self.unsaid += len(octets)
+        if self._room < size:
+            self.unsaid += size
             return
-        self._room -= len(octets) + _LINE_COST
+        self._room -= size + _LINE_COST
         self._lines.append((self.now, who, octets))
 
     def _note_body(self, size: int) -> None:

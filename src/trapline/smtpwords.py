@@ -44,6 +44,8 @@ class State(enum.Enum):
     CHUNKS = "BDAT was said within an envelope, its LAST is to come"
     ASTRAY = "BDAT was said without an envelope, its LAST is to come"
 
+    __hash__ = object.__hash__  # members are looked up in tables, and there is one of each
+
 
 # By names of their own: looking up a member of an enum takes its time.
 _CONNECTED, _GREETED = State.CONNECTED, State.GREETED
@@ -63,6 +65,8 @@ class Act(enum.Enum):
     AUTH = "hold an AUTH dialogue: mechanism ``verb``, initial response ``initial``"
     TLS = "send, start TLS, forget everything"
     CLOSE = "send and hang up"
+
+    __hash__ = object.__hash__
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):

@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 
 from trapline import rooms
 from trapline.dialects._hostnames import valid_domain
+from trapline.dialects._postfix_envelope import _stored
 from trapline.dialects._queue_ids import QueueIds
 from trapline.dialects._tok822 import extract, resolve
 from trapline.dialects._tokens import tokenize
 from trapline.dialects.postfix import ORDER, REPLIES, Dialect
 from trapline.persona import Identity, Persona
 from trapline.rehearsal import NOON, Rehearsal, rehearse
+from trapline.session import Content
 from trapline.smtpwords import Dialogue, State
 from trapline.traps._policy import Policy
 from trapline.traps.smtp import Settings, trap
@@ -171,6 +173,22 @@ def test_chunks_are_counted_as_the_queue_file_does() -> None:
     ]:
         chunk = WITH_RCPT + b"BDAT %d LAST\r\n" % len(body) + body
         assert b"Ok: %d bytes queued" % size in heard_from(OLD, chunk).written
+
+
+RECORDS = st.sampled_from([b"\n", b"\r", b"\r\n", b"x", b"x" * 2047, b"x" * 2048, b"x" * 5000])
+
+
+@given(st.lists(RECORDS, max_size=8).map(b"".join), st.booleans())
+def test_records_are_counted_one_by_one(
+    octets: bytes,
+    loose: bool,  # noqa: FBT001 - drawn
+) -> None:
+    """Planted fault: the octets behind the last line end left out."""
+    *lines, tail = octets.split(b"\n")
+    bare = [line.rstrip(b"\r") if loose else line.removesuffix(b"\r") for line in lines]
+    size = sum(len(line) + 2 * (len(line) // 2048 + 1) for line in bare)
+    size += len(tail) + 2 * -(-len(tail) // 2048)
+    assert _stored(Content(bytearray(octets), len(octets)), loose=loose) == size
 
 
 def test_mail_that_went_in_circles_is_refused() -> None:

@@ -26,6 +26,7 @@ TAKEN, MAIL, RCPT = Ruling.TAKEN, Act.MAIL, Act.RCPT
 HUGE: Final = 2**63 - 1  # what fits into an off_t
 HEADER_OCTETS: Final = 2**16  # of a message that are searched for Received lines
 RECEIVED: Final = re.compile(rb"^Received[ \t]*:", re.IGNORECASE | re.MULTILINE)
+LINE: Final = re.compile(rb"([^\n]*)\n")
 HOPS: Final = 10  # "eceived:" in a message, before its header is looked at for hops
 HOPS_OCTETS: Final = 400  # no shorter message can have too many
 OVERHEAD: Final = 400  # octets that the queue file adds to a message: its own Received line
@@ -200,13 +201,13 @@ def digits(text: str) -> bool:
 
 def _stored(content: Content, *, loose: bool) -> int:
     """Return the size that Postfix counts: each record without its line end, plus two."""
-    octets = bytes(content.octets)
+    octets = content.octets
     if content.size > len(octets):
         return content.size
-    *lines, tail = octets.split(b"\n")
-    size = len(tail) + 2 * -(-len(tail) // RECORD)
-    for line in lines:
-        length = len(line.rstrip(b"\r") if loose else line.removesuffix(b"\r"))
+    tail = len(octets) - (octets.rfind(b"\n") + 1)
+    size = tail + 2 * -(-tail // RECORD)
+    for found in LINE.finditer(octets):
+        length = len(found[1].rstrip(b"\r") if loose else found[1].removesuffix(b"\r"))
         size += length + 2 * (length // RECORD + 1)
     return size
 
