@@ -204,9 +204,10 @@ def _stored(content: Content, *, loose: bool) -> int:
     octets = content.octets
     if content.size > len(octets):
         return content.size
-    tail = len(octets) - (octets.rfind(b"\n") + 1)
+    ended = octets.rfind(b"\n") + 1  # searched behind it, a long tail would take its square
+    tail = len(octets) - ended
     size = tail + 2 * -(-tail // RECORD)
-    for found in LINE.finditer(octets):
+    for found in LINE.finditer(octets, 0, ended):
         length = len(found[1].rstrip(b"\r") if loose else found[1].removesuffix(b"\r"))
         size += length + 2 * (length // RECORD + 1)
     return size
