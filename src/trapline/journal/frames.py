@@ -27,6 +27,7 @@ HEAD: Final = struct.Struct("<8sIIIIII")
 BODY: Final = struct.Struct("<IIIII")  # what the head CRC covers before the JSON
 COVERED: Final = 12  # offset in a frame of what the head CRC covers
 CHAINED: Final = 24  # offset in a frame of what the chain covers: ordinal, length, JSON
+_LEAD: Final = struct.Struct("<8sI")  # the mark and the head CRC
 _PAIR: Final = struct.Struct("<II")
 
 THINNED: Final = 1  # the raw octets were given up
@@ -103,7 +104,7 @@ def pack_head(
 ) -> bytes:
     """Return a frame up to its raw octets."""
     body = BODY.pack(len(raw), flags, crc32(raw), ordinal, len(text)) + text
-    return b"%b%b%b" % (mark, crc32(body).to_bytes(4, "little"), body)
+    return _LEAD.pack(mark, crc32(body)) + body
 
 
 def seal_of(mark: bytes, ordinal: int, entries: int, link: str) -> bytes:

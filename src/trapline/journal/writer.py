@@ -81,7 +81,6 @@ class Writer:
         self._end = FIRST
         self._vectors: list[bytes | bytearray] = []
         self._heads: list[bytes] = []
-        self._octets = 0
         try:
             self._start()
         except BaseException:
@@ -108,10 +107,8 @@ class Writer:
         head = pack_head(self._mark, ordinal, text, content, 0)
         self._heads.append(head)
         self._vectors.append(head)
-        self._octets += len(head)
         if content:
             self._vectors.append(content)
-            self._octets += len(content)
         return self._prefix + str(ordinal)
 
     def commit(self) -> None:
@@ -123,10 +120,11 @@ class Writer:
         """
         if not self._heads:
             return
-        vectors, heads, octets = self._vectors, self._heads, self._octets
-        self._vectors, self._heads, self._octets = [], [], 0
+        vectors, heads = self._vectors, self._heads
+        self._vectors, self._heads = [], []
         if self._dead:
             raise NotKept(self._dead)
+        octets = sum(map(len, vectors))
         self._look(octets)
         self._write(vectors, octets)
         for head in heads:
