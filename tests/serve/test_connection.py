@@ -17,6 +17,7 @@ from trapline.persona import Identity, Persona
 from trapline.serve import connection
 from trapline.serve.loop import READ
 from trapline.serve.plan import Limits
+from trapline.serve.wire import LINES
 from trapline.session import OUTBOX, Endpoint, Session
 
 LETTER = b"DATA\r\nhello\r\n.\r\nQUIT\r\n"
@@ -84,6 +85,63 @@ def test_octet_by_octet_is_the_same_as_at_once() -> None:
             body for _, event, body in there.journal.kept if isinstance(event, MailOffered)
         ]
         assert bodies == [b"hello\r\n"] * 2
+
+
+async def counting(
+    session: Session, persona: Persona, identity: Identity, settings: object
+) -> None:
+    """Say how many octets lay there when the trap was woken."""
+    del persona, identity, settings
+    await session.write(b"220 %d unread\r\n" % session.pending())
+    await session.read_line(100)
+
+
+def test_who_talks_before_the_banner_is_found_out() -> None:
+    """The octets are there when the trap is first stepped, and they are not lost.
+
+    Planted: no read before the first step; the banner said 0.
+    """
+    with stage(counting) as there, socket.socket() as client, socket.socket() as polite:
+
+        def talk() -> None:  # in the loop's thread: it cannot accept meanwhile
+            client.connect(there.address)
+            client.sendall(b"HELO x\r\n")
+            polite.connect(there.address)
+
+        there.call(talk)
+        assert rest(client) == b"220 8 unread\r\n"
+        assert heard(polite) == b"220 0 unread\r\n"
+        assert closed(there)[0].received == 8
+
+
+def test_who_hangs_up_before_the_banner_is_recorded() -> None:
+    """A port scan is a session that ended, and holds nothing."""
+    with stage() as there:
+
+        def scan() -> None:
+            with socket.socket() as client:
+                client.connect(there.address)
+
+        there.call(scan)
+        assert closed(there)[0].reason == "gone"
+        assert not there.connections()
+
+
+@pytest.mark.parametrize("size", [LINES - 1, LINES, LINES + 1, 3 * LINES, 9 * LINES])
+def test_what_fills_the_first_read_is_heard_to_its_end(size: int) -> None:
+    """Nothing is lost or doubled where the small read ends and the large one begins.
+
+    Planted: what lay behind the first read was dropped; then it was put in front.
+    """
+    body = bytes(65 + n % 26 for n in range(size - 5)) + b"\r\n"
+    with stage() as there, there.connect() as client:
+        heard(client)
+        assert answer(client, b"DATA\r\n") == b"354 go\r\n"
+        assert answer(client, body + b".\r\n") == b"250 kept\r\n"
+        (kept,) = [
+            raw for _, event, raw in there.journal.kept if isinstance(event, MailOffered)
+        ]
+        assert kept == body
 
 
 def test_ipv6_peers_are_named_as_such() -> None:

@@ -11,13 +11,15 @@ import types
 from socket import MSG_DONTWAIT, SocketType
 from typing import Any, Final
 
+from msgspec.structs import asdict
+
 from trapline.errors import Gone, NotKept, TimedOut
 from trapline.events import Event, SessionClosed, SessionOpened, Stamp, TlsFailed, TlsStarted
 from trapline.serve.loop import READ, WRITE
 from trapline.serve.place import Place
 from trapline.serve.tls import Layer
 from trapline.serve.wheel import PER_SECOND
-from trapline.serve.wire import BUFFER, VIEW, Wire
+from trapline.serve.wire import LINES, Wire
 from trapline.session import Endpoint, Need, Session, Tls
 
 UNREAD: Final = 64 * 2**10  # octets that may wait for a trap that does not listen just now
@@ -30,16 +32,7 @@ WORDS: Final = {"stopped": "SHUTDOWN", "limit": "TIMEOUT"}  # reason -> the pers
 class Connection(Wire):
     """Drives one session from the first octet to its record; see the module's docstring."""
 
-    __slots__ = (
-        "_coroutine",
-        "_id",
-        "_last",
-        "_local",
-        "_need",
-        "_why",
-        "bucket",
-        "deadline",
-    )
+    __slots__ = ("_coroutine", "_id", "_last", "_local", "_need", "_patient", "_why", "bucket")
 
     def __init__(
         self,
@@ -60,7 +53,7 @@ class Connection(Wire):
         )
         self._need: Need | None = None  # what the trap waits for; None once it is over
         self._why = ""  # our own reason to end the session
-        self.deadline = self._last = loop.now + place.limits.session_seconds
+        self._patient = self._last = loop.now + place.limits.session_seconds
         self.bucket = 0
         place.sessions += 1
         loop.keeper.crowd += 1
@@ -68,20 +61,45 @@ class Connection(Wire):
         self(SessionOpened(via=via), b"", durable=False)
         if place.implicit_tls:
             self._start_tls()
-        else:
+            return
+        self._read(UNREAD)  # who talks before the banner is to be found out by the trap
+        if self._coroutine is not None:
             self._step()
 
     # -- what the loop, the wheel and the keeper call ----------------------------------
 
     def ready(self, events: int) -> None:
-        """Read and write what can be read and written."""
-        if events == READ and self._need is INPUT and self._layer is None:
-            self._hear()
+        """Read and write what can be read and written; the common case is here."""
+        if events != READ or self._need is not INPUT or self._layer is not None:
+            self._serve(events)
             return
+        try:
+            octets = self._socket.recv(LINES, MSG_DONTWAIT)
+        except OSError:
+            octets = b""
+        if not octets:
+            self._serve(events)  # it finds out what is the matter
+            return
+        if len(octets) == LINES:
+            octets = self._more_than(octets)
+        session = self._session
+        session.feed(octets)
+        if session.heard > self._place.limits.session_octets:
+            self.dismiss("limit")
+        else:
+            self._step()
+
+    def _serve(self, events: int) -> None:
+        """Read and write what can be read and written, whatever the state."""
         if self._unsent and events != READ and self._flush():
             self._flushed()
         if self._events & READ and events != WRITE:
             self._read(0 if self._need is INPUT else UNREAD)
+
+    @property
+    def deadline(self) -> float:
+        """Return when the peer was silent, or is here, for too long."""
+        return min(self._patient, self._last)
 
     def expired(self) -> None:
         """Act: the deadline has passed."""
@@ -145,21 +163,6 @@ class Connection(Wire):
 
     # -- octets ------------------------------------------------------------------------
 
-    def _hear(self) -> None:
-        """Do what ``_read`` does in the common case, without its detours."""
-        try:
-            count = self._socket.recv_into(BUFFER, 0, MSG_DONTWAIT)
-        except OSError:
-            count = 0
-        if not count:
-            self._read(0)  # it finds out what is the matter
-            return
-        self._session.feed(bytes(VIEW[:count]))
-        if self._session.heard > self._place.limits.session_octets:
-            self.dismiss("limit")
-        else:
-            self._step()
-
     def _heard(self, octets: bytes) -> None:
         if self._coroutine is None:
             return  # it is over; what is still said is not heard
@@ -198,13 +201,7 @@ class Connection(Wire):
 
     def _tls_agreed(self, tls: Tls) -> None:
         self._session.tls = tls
-        started = TlsStarted(
-            version=tls.version,
-            cipher=tls.cipher,
-            server_name=tls.server_name,
-            implicit=tls.implicit,
-        )
-        self(started, b"", durable=False)
+        self(TlsStarted(**asdict(tls)), b"", durable=False)
         self._step()
 
     def _tls_failed(self, reason: str) -> None:
@@ -232,9 +229,8 @@ class Connection(Wire):
                     self._send(octets)
             if need is INPUT and not self._ended and not self._why:
                 self._need = need
-                deadline = loop.now + session.patience
-                self.deadline = deadline if deadline < self._last else self._last  # noqa: FURB136 - hot
-                if self.bucket > deadline * PER_SECOND or not self.bucket:
+                self._patient = patient = loop.now + session.patience
+                if self.bucket > patient * PER_SECOND or not self.bucket:
                     loop.wheel.hang(self)
                 if not self._events & READ:
                     self._watch(self._events | READ)
@@ -272,7 +268,7 @@ class Connection(Wire):
         """Wait for something, but not for ever."""
         loop = self._place.loop
         self._need = need
-        self.deadline = min(loop.now + seconds, self._last)
+        self._patient = loop.now + seconds
         loop.wheel.hang(self)
 
     def _over(self, end: Exception) -> None:
@@ -300,7 +296,7 @@ class Connection(Wire):
             self._close()
             return
         self._watch(WRITE)
-        self.deadline = self._last = self._place.loop.now + LINGER
+        self._patient = self._last = self._place.loop.now + LINGER
         self._place.loop.wheel.hang(self)
 
     def _closed(self, why: str) -> SessionClosed:
@@ -327,17 +323,18 @@ class Connection(Wire):
 
     def __call__(self, event: Event, content: bytes | bytearray, *, durable: bool) -> None:
         """Stamp a fact and hand it to the journal: the session's recorder."""
-        place, session = self._place, self._session
+        place, peer = self._place, self._session.peer
+        loop = place.loop
         stamp = Stamp(
-            at=place.loop.wall,
+            at=loop.wall,
             sensor=place.name,
             session=self._id,
-            peer=session.peer.address,
-            port=session.peer.port,
+            peer=peer.address,
+            port=peer.port,
             local=self._local,
         )
         try:
-            place.loop.keeper.take(stamp, event, content, place.loop.now)
+            loop.keeper.take(stamp, event, content, loop.now)
         except NotKept:
             if durable:
                 raise  # a note lost on a full disk is told by journal.short, once

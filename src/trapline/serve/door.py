@@ -7,7 +7,7 @@ import contextlib
 import errno
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address
-from socket import MSG_DONTWAIT, MSG_NOSIGNAL, SOCK_STREAM, SocketType, socket
+from socket import AF_INET, MSG_DONTWAIT, MSG_NOSIGNAL, SOCK_STREAM, SocketType, socket
 from typing import Final
 
 from trapline.addresses import Network
@@ -59,7 +59,8 @@ class Door:
                     return
                 continue  # that peer is gone already; see accept(2) on such errors
             connected = SocketType(self._family, SOCK_STREAM, 0, fd)
-            peer = Endpoint(_plain(address[0]), address[1])
+            host = address[0] if self._family == AF_INET else _plain(address[0])
+            peer = Endpoint(host, address[1])
             if self._networks and self._is_proxy(peer.address):
                 self._hear_out(connected, peer)
             else:

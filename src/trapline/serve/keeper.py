@@ -59,7 +59,8 @@ class Keeper:
             NotKept: the journal takes nothing more.
         """
         self._journal.append(stamp, event, content)
-        self._heap += len(content)
+        if content:
+            self._heap += len(content)
         if not self._noted:
             self._noted = now
 

@@ -7,6 +7,7 @@ present minute, both bounded, so that no flood of addresses fills the memory.
 Must not be in here: sockets, clocks.
 """
 
+import functools
 import ipaddress
 from typing import Final
 
@@ -17,8 +18,10 @@ NEWCOMERS: Final = 100_000  # peers of one minute that are told apart
 TOLD: Final = 1000  # networks whose refusals are told apart until they are reported
 REPORT: Final = 5.0  # seconds of refusals that one event tells of
 OTHERS: Final = ""
+AT_HAND: Final = 4096  # peers whose network is remembered, from their coming to their going
 
 
+@functools.lru_cache(AT_HAND)
 def network(address: str) -> str:
     """Return the /24 or /64 that an address belongs to."""
     if ":" not in address:

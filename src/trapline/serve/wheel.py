@@ -18,8 +18,11 @@ TICK: Final = 1 / PER_SECOND  # seconds; a limit comes due at most this much lat
 class Timed(Protocol):
     """What may hang on the wheel."""
 
-    deadline: float  # seconds, by the caller's clock
     bucket: int  # where it hangs, 0 = nowhere; the wheel's own
+
+    @property
+    def deadline(self) -> float:
+        """Return when it comes due, in seconds by the caller's clock."""
 
     def expired(self) -> None:
         """Act: the deadline has passed."""

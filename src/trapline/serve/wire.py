@@ -15,7 +15,8 @@ from trapline.serve.place import Place
 from trapline.serve.tls import Layer
 from trapline.session import Session, Tls
 
-BUFFER: Final = bytearray(256 * 2**10)  # all connections of a worker read into this one
+LINES: Final = 4096  # octets read at first: commands, and most messages
+BUFFER: Final = bytearray(256 * 2**10)  # whatever is longer, of all connections of a worker
 VIEW: Final = memoryview(BUFFER)
 FLAGS: Final = MSG_DONTWAIT | MSG_NOSIGNAL
 
@@ -104,6 +105,14 @@ class Wire:
             self._heard(clear)
         if layer.ended and not self._ended:
             self._end()
+
+    def _more_than(self, octets: bytes) -> bytes:
+        """Return what filled the first read, with what lies behind it."""
+        try:
+            count = self._socket.recv_into(BUFFER, 0, MSG_DONTWAIT)
+        except OSError:
+            return octets  # it was all; or the next read finds out what is the matter
+        return octets + VIEW[:count]
 
     # -- octets out ------------------------------------------------------------------------
 
