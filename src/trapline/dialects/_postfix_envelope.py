@@ -26,11 +26,11 @@ TAKEN, MAIL, RCPT = Ruling.TAKEN, Act.MAIL, Act.RCPT
 HUGE: Final = 2**63 - 1  # what fits into an off_t
 HEADER_OCTETS: Final = 2**16  # of a message that are searched for Received lines
 RECEIVED: Final = re.compile(rb"^Received[ \t]*:", re.IGNORECASE | re.MULTILINE)
-LINE: Final = re.compile(rb"([^\n]*)\n")
 HOPS: Final = 10  # "eceived:" in a message, before its header is looked at for hops
 HOPS_OCTETS: Final = 400  # no shorter message can have too many
 OVERHEAD: Final = 400  # octets that the queue file adds to a message: its own Received line
 RECORD: Final = 2048  # octets of a line in a queue file; longer ones are split
+SPARE_CRS: Final = re.compile(rb"(?<!\r)\r+(?=\r\n)")  # looks back, or takes a run's square
 
 
 class Envelope(Base):
@@ -204,13 +204,18 @@ def _stored(content: Content, *, loose: bool) -> int:
     octets = content.octets
     if content.size > len(octets):
         return content.size
-    ended = octets.rfind(b"\n") + 1  # searched behind it, a long tail would take its square
-    tail = len(octets) - ended
-    size = tail + 2 * -(-tail // RECORD)
-    for found in LINE.finditer(octets, 0, ended):
-        length = len(found[1].rstrip(b"\r") if loose else found[1].removesuffix(b"\r"))
-        size += length + 2 * (length // RECORD + 1)
-    return size
+    ended = octets.rfind(b"\n") + 1
+    shed = octets.count(b"\n") + octets.count(b"\r\n")
+    if loose and b"\r\r\n" in octets:
+        shed += sum(len(found[0]) for found in SPARE_CRS.finditer(octets))
+    records = octets.count(b"\n") + -(-(len(octets) - ended) // RECORD)
+    at = RECORD - 1  # no line of a record or more can hide between two such places
+    while at < ended:
+        start, end = octets.rfind(b"\n", 0, at) + 1, octets.find(b"\n", at)
+        text = octets[start:end]
+        records += len(text.rstrip(b"\r") if loose else text.removesuffix(b"\r")) // RECORD
+        at = end + RECORD
+    return len(octets) - shed + 2 * records
 
 
 def _hops(octets: bytes | bytearray) -> int:

@@ -49,7 +49,7 @@ class Trap:
         peer, local = session.peer.address, session.local.address
         self.talk = Dialogue(policy, peer, session.now, local=local, service=service)
         self.keep = policy.size or self.dialect.keep  # octets of a message
-        self.chunks = bytearray()  # what BDAT brought so far
+        self.chunks: bytes | bytearray = b""  # what BDAT brought so far
         self.odds: frozenset[str] = frozenset()  # each oddity is recorded once a session
         self.names: frozenset[str] = frozenset()  # each HELO name too
 
@@ -190,7 +190,10 @@ class Trap:
             return await self._send(answer)
         talk.state = State.CHUNKS
         talk.taken += content.size
-        self.chunks += content.octets
+        if self.chunks:
+            self.chunks += content.octets
+        else:
+            self.chunks = content.octets  # not copied: most messages are one chunk
         if answer.last:
             return await self._keep(Content(self.chunks, talk.taken), chunked=True)
         talk.content = self.chunks
@@ -219,8 +222,7 @@ class Trap:
         except NotKept:
             answer = self.dialect.not_kept(talk)
         talk.messages += 1
-        if chunked:
-            self.chunks = bytearray()
+        self.chunks = b""
         talk.drop()
         await self._send(answer)
 
@@ -261,8 +263,7 @@ class Trap:
                     reason=reason,
                 )
             )
-        if self.chunks:
-            self.chunks = bytearray()
+        self.chunks = b""
         talk.drop()
 
     def odd(self, what: str, octets: bytes) -> None:
