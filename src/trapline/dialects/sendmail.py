@@ -41,6 +41,7 @@ ORDER: Final[dict[State, dict[str, str]]] = {
 NAME: Final = re.compile(r"[A-Za-z0-9\[\].\-_#:]*[ \t\n\v\f\r]*")
 UNIMPLEMENTED: Final = frozenset(("SEND", "SAML", "SOML", "TURN"))
 ALWAYS: Final = frozenset(("QUIT", "HELO", "EHLO", "NOOP", "RSET", ""))  # for the rejected
+WORD: Final = re.compile(f"[{SPACES}]")
 BARE: Final = re.compile(rb"(?<!\r)\n|\r(?!\n)")
 CONTROL: Final = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\xff]")
 Handler = Callable[[str, str, Dialogue, Memory], Answer]
@@ -84,7 +85,7 @@ class Dialect(Auth):
         text = line.partition(b"\0")[0].decode("latin-1")
         text = text.removesuffix("\n").removesuffix("\r")
         stripped = text.lstrip(SPACES)
-        word = stripped.split(maxsplit=1)[0] if stripped else ""
+        word = WORD.split(stripped, 1)[0]  # str.split knows blanks that C does not
         verb = word.upper() if word.isascii() else ""
         first, memory.first = memory.first, False
         if len(line) > self.limits["line"] and verb != "AUTH":
