@@ -33,7 +33,7 @@ def main() -> int:
             with running(name) as server:
                 missed += judge(server, args)
         except Missing as why:
-            print(f"{name:14s} not compared: {why}")
+            print(f"{name:16s} not compared: {why}")
     return int(missed > 0)
 
 
@@ -42,7 +42,7 @@ def judge(server: Server, args: argparse.Namespace) -> int:
     if args.fuzz:
         dialogues = fuzz.dialogues(args.seed, args.fuzz)
     else:
-        dialogues = [one for one in script.load() if args.dialogue in one.name]
+        dialogues = [one for one in script.load_for(server.name) if args.dialogue in one.name]
     results = in_memory(server.name, dialogues, server)
     if args.record and not (args.fuzz or args.dialogue):
         told = {one.dialogue.name: one.truth for one in results if one.truth}
@@ -57,9 +57,9 @@ def report(name: str, results: list[Result], show: int) -> None:
     played = [one for one in results if one.rows]
     alike = sum(one.same for one in played)
     percent = 100 * same / rows if rows else 0.0
-    print(f"{name:14s} {percent:7.3f} % of {rows} answers, {alike}/{len(played)} dialogues")
+    print(f"{name:16s} {percent:7.3f} % of {rows} answers, {alike}/{len(played)} dialogues")
     if slow := [one.dialogue.name for one in results if not one.rows]:
-        print(f"{'':14s} not waited for: {', '.join(slow)}")
+        print(f"{'':16s} not waited for: {', '.join(slow)}")
     for one in [one for one in results if not one.same][:show]:
         print(compare.diff(one.dialogue, one.rows))
 

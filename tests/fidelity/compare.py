@@ -13,6 +13,7 @@ from tests.fidelity.play import Transcript
 from tests.fidelity.script import Dialogue, Step
 
 MASKS: Final[tuple[tuple[re.Pattern[bytes], bytes], ...]] = (
+    (re.compile(rb"334 (?:[A-Za-z0-9+/]{4}){7,}[A-Za-z0-9+/=]*"), b"334 <challenge>"),
     (re.compile(rb"queued as [0-9A-Za-z]{8,}"), b"queued as <id>"),
     (re.compile(rb"id=[0-9A-Za-z]{6}-[0-9A-Za-z]{6}-[0-9A-Za-z]{2}\b"), b"id=<id>"),
     (re.compile(rb"(2\.0\.0 )[0-9A-Za-x]{8}\d{6,7}( Message accepted)"), rb"\1<id>\2"),

@@ -6,6 +6,7 @@ what the personas are compared with.
 """
 
 import os
+import secrets
 import shutil
 import subprocess
 import tempfile
@@ -97,6 +98,35 @@ nowhere:
 """
 
 
+POSTFIX_AUTH: Final = """\
+smtpd_sasl_auth_enable = yes
+"""
+
+SASL: Final = """\
+pwcheck_method: auxprop
+auxprop_plugin: sasldb
+sasldb_path: {at}/config/sasl/db
+mech_list: PLAIN LOGIN CRAM-MD5
+"""
+
+EXIM_AUTH: Final = """\
+begin authenticators
+plain:
+  driver = plaintext
+  public_name = PLAIN
+  server_prompts = :
+  server_condition = false
+login:
+  driver = plaintext
+  public_name = LOGIN
+  server_prompts = Username:: : Password::
+  server_condition = false
+cram:
+  driver = cram_md5
+  public_name = CRAM-MD5
+  server_secret = secret
+"""
+
 SENDMAIL: Final = """\
 divert(-1)
 include(`{cf}/m4/cf.m4')
@@ -136,28 +166,49 @@ Mnowhere, P=/bin/true, F=lsDFMnqeu, A=true
 class Server(msgspec.Struct, frozen=True):
     """A running server: the stage it is on, its port there, and what its files hold."""
 
-    name: str  # of the persona that imitates it
+    name: str  # of the persona that imitates it, "+auth" where AUTH is offered
     stage: Stage
     port: int
 
 
-def postfix(stage: Stage, port: int) -> None:
+def postfix(stage: Stage, port: int, more: str = "") -> None:
     """Start Debian's Postfix, which has to be installed."""
     if shutil.which("postfix") is None:
         raise Missing("no Postfix installed")
     at = stage.scratch
     for directory in ("config", "queue", "data"):
-        (at / directory).mkdir()
-    (at / "config" / "main.cf").write_text(POSTFIX_MAIN.format(at=at))
+        (at / directory).mkdir(exist_ok=True)
+    (at / "config" / "main.cf").write_text(POSTFIX_MAIN.format(at=at) + more)
     (at / "config" / "master.cf").write_text(POSTFIX_MASTER.format(port=port))
     shutil.chown(at / "data", "postfix")
     stage.run(["postfix", "-c", str(at / "config"), "start-fg"])
 
 
-def exim(stage: Stage, port: int) -> None:
+def postfix_auth(stage: Stage, port: int) -> None:
+    """Start Postfix with Cyrus SASL and one user, whose password nobody knows."""
+    if shutil.which("saslpasswd2") is None:
+        raise Missing("no sasl2-bin installed")
+    sasl = stage.scratch / "config" / "sasl"  # where Debian's build looks
+    sasl.mkdir(parents=True)
+    (sasl / "smtpd.conf").write_text(SASL.format(at=stage.scratch))
+    subprocess.run(
+        ["saslpasswd2", "-p", "-c", "-f", str(sasl / "db"), "-u", HOST, "nobody"],
+        input=secrets.token_bytes(16).hex().encode(),
+        check=True,
+    )
+    shutil.chown(sasl / "db", "postfix")
+    postfix(stage, port, POSTFIX_AUTH)
+
+
+def exim_auth(stage: Stage, port: int) -> None:
+    """Start Exim with three authenticators that let nobody in."""
+    exim(stage, port, EXIM_AUTH)
+
+
+def exim(stage: Stage, port: int, more: str = "") -> None:
     """Start Debian's Exim, fetched and unpacked where it is not yet."""
     root, at = debian.unpacked(*debian.EXIM), stage.scratch
-    (at / "exim.conf").write_text(EXIM.format(at=at, port=port))
+    (at / "exim.conf").write_text(EXIM.format(at=at, port=port) + more)
     (at / "spool").mkdir()
     shutil.chown(at / "spool", uid_of(at, "Debian-exim"))
     shutil.chown(at / "key.pem", uid_of(at, "Debian-exim"))
@@ -185,6 +236,8 @@ SERVERS: Final[dict[str, Callable[[Stage, int], None]]] = {
     "postfix-3.7": postfix,
     "exim-4.96": exim,
     "sendmail-8.17": sendmail,
+    "exim-4.96+auth": exim_auth,
+    "postfix-3.7+auth": postfix_auth,
 }
 
 

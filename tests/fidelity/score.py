@@ -38,13 +38,13 @@ class Result(msgspec.Struct, frozen=True):
         return all(row.same for row in self.rows)
 
 
-def persona_trap(name: str, settings: Settings | None = None) -> play.Trap:
+def persona_trap(name: str) -> play.Trap:
     """Return the SMTP trap that imitates a server, as the dialogues expect it."""
+    name, plus, _ = name.partition("+auth")
+    settings = Settings(auth="always") if plus else Settings()
     identity = Identity(HOST, b"fidelity")
     persona = rooms.persona(name)
-    return functools.partial(
-        trap, persona=persona, identity=identity, settings=settings or Settings()
-    )
+    return functools.partial(trap, persona=persona, identity=identity, settings=settings)
 
 
 def in_memory(name: str, dialogues: Iterable[Dialogue], server: Server) -> list[Result]:

@@ -54,6 +54,11 @@ class Dialogue(msgspec.Struct, frozen=True):
         return sum(max(1, step.octets.count(b"\n")) for step in self.steps)
 
 
+def load_for(server: str) -> list[Dialogue]:
+    """Return the dialogues for a server: those of ``auth/`` where its name ends so."""
+    return load(HERE / "auth" if server.endswith("+auth") else HERE)
+
+
 def load(where: Path = HERE) -> list[Dialogue]:
     """Return all dialogues of a directory, in order."""
     return [

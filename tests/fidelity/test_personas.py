@@ -17,37 +17,40 @@ from tests.fidelity.score import WIRE, Result, in_memory, over_tcp, persona_trap
 
 from trapline.rehearsal import LOCAL
 
-DIALOGUES = {dialogue.name: dialogue for dialogue in script.load()}
+DIALOGUES = {name: {one.name: one for one in script.load_for(name)} for name in SERVERS}
 WRITTEN = [
     (name, which)
     for name in truth.names()
     for which in truth.load(name)
-    if which in DIALOGUES and WIRE not in which
+    if which in DIALOGUES[name] and WIRE not in which
 ]
 PORT = 2525
-CONFIG = f"""
+CONFIG = """
 [install]
-host = "{HOST}"
+host = "{host}"
 
 [[trap]]
 kind = "smtp"
-address = ["{LOCAL.address}"]
-port = {PORT}
-persona = "%s"
+address = ["{address}"]
+port = {port}
+persona = "{persona}"
+auth = "{auth}"
 """
 
 
 @pytest.mark.parametrize(("name", "which"), WRITTEN, ids=map(" ".join, WRITTEN))
 def test_a_persona_says_what_its_model_said(name: str, which: str) -> None:
     """Code, text, lines, line ends, and who closes when; only ids and dates are masked."""
-    rows = truth.compared(name, DIALOGUES[which], persona_trap(name))
-    assert all(row.same for row in rows), compare.diff(DIALOGUES[which], rows)
+    dialogue = DIALOGUES[name][which]
+    rows = truth.compared(name, dialogue, persona_trap(name))
+    assert all(row.same for row in rows), compare.diff(dialogue, rows)
 
 
 def test_everything_was_written_down() -> None:
     """Postfix and Exim were heard on every dialogue there is."""
-    for name in ("postfix-3.7", "exim-4.96"):
-        assert set(truth.load(name)) >= {which for which in DIALOGUES if WIRE not in which}
+    for name in ("postfix-3.7", "exim-4.96", "postfix-3.7+auth", "exim-4.96+auth"):
+        wanted = {which for which in DIALOGUES[name] if WIRE not in which}
+        assert set(truth.load(name)) >= wanted
 
 
 @pytest.fixture(scope="module", params=sorted(SERVERS))
@@ -70,7 +73,7 @@ def said_the_same(results: list[Result]) -> None:
 @pytest.mark.xdist_group("fidelity")
 def test_a_persona_cannot_be_told_from_the_running_server(server: Server) -> None:
     """All dialogues, played with both now."""
-    said_the_same(in_memory(server.name, DIALOGUES.values(), server))
+    said_the_same(in_memory(server.name, DIALOGUES[server.name].values(), server))
 
 
 @pytest.mark.system
@@ -91,13 +94,18 @@ def test_nor_by_what_nobody_thought_of(server: Server) -> None:
 def test_nor_over_tcp_through_the_real_shell(server: Server) -> None:
     """Every fourth dialogue, with `trapline up` beside the server in the same network."""
     scratch = server.stage.scratch
-    (scratch / "trapline.toml").write_text(CONFIG % server.name)
+    persona, plus, _ = server.name.partition("+auth")
+    auth = "always" if plus else "never"
+    text = CONFIG.format(
+        host=HOST, address=LOCAL.address, port=PORT, persona=persona, auth=auth
+    )
+    (scratch / "trapline.toml").write_text(text)
     command = [str(Path(sys.executable).with_name("trapline")), "up"]
     env = {**os.environ, "TRAPLINE_HOME": str(scratch / "home"), "TRAPLINE_PORTS": ""}
     up = server.stage.run([*command, "--config", str(scratch / "trapline.toml")], env)
     try:
         server.stage.await_greeting(PORT)
-        sample = list(DIALOGUES.values())[::4]
+        sample = list(DIALOGUES[server.name].values())[::4]
         results = over_tcp(sample, server, lambda: server.stage.connect(PORT, 10))
         said_the_same(results)
     finally:

@@ -60,7 +60,7 @@ def test_the_relay_test_counts_what_the_real_server_would_give(up: Up, persona: 
     assert len(running.rows("messages")) == 0
 
 
-@pytest.mark.parametrize("persona", sorted(SERVERS))
+@pytest.mark.parametrize("persona", sorted(x for x in SERVERS if "+" not in x))
 def test_the_relay_test_prints_the_same_for_the_real_server(up: Up, persona: str) -> None:
     """The truth behind ``ACCEPTED``: the same scan of the program itself."""
     try:

@@ -14,6 +14,8 @@ from trapline.dialects._exim_memory import Memory
 from trapline.smtpwords import Act, Answer, Dialogue, State
 
 MECHANISM: Final = re.compile(r"[A-Za-z0-9_-]*(?=[ \t\n\v\f\r]|\Z)")
+USER: Final = "Username:"
+PASSWORD: Final = b"Password:"
 SPACES: Final = bytes(map(ord, BLANKS))
 
 
@@ -46,13 +48,24 @@ class Auth(Base):
             return self.say("BAD_BASE64")
         return Answer(b"", Act.AUTH, verb=mechanism, initial=initial)
 
+    def lost(self, rest: bytes, talk: Dialogue) -> bytes:
+        """Take the end of the connection for answers without a word in them."""
+        asked, farewell = self.memory(talk).asked, super().lost(rest, talk)
+        if not asked:
+            return farewell
+        if decoded(rest) is None:
+            return self.say("BAD_BASE64").reply + farewell
+        more = self.challenge(PASSWORD, talk) if asked == (USER,) else b""
+        return more + self.say("AUTH_REFUSED").reply + farewell
+
     def nonce(self, talk: Dialogue) -> bytes:
         """Return the challenge of CRAM-MD5."""
         pid, seconds = self.memory(talk).pid, talk.now // 10**9
         return f"<{pid}.{seconds}@{self.identity.host}>".encode()
 
-    def challenge(self, octets: bytes, talk: Dialogue) -> bytes:  # noqa: ARG002
+    def challenge(self, octets: bytes, talk: Dialogue) -> bytes:
         """Return the reply that carries a challenge."""
+        self.memory(talk).asked += (octets.decode("latin-1"),)
         return self.say("CHALLENGE", text=sasl.encoded(octets)).reply
 
     def response(self, line: bytes, talk: Dialogue) -> bytes | Answer:  # noqa: ARG002

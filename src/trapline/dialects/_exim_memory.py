@@ -48,6 +48,7 @@ class Memory(msgspec.Struct):
     last_refused_mail: bool = False
     rcpt: bool = False  # this command and the last: a RCPT
     last_rcpt: bool = False
+    asked: tuple[str, ...] = ()  # challenges of the AUTH dialogue that goes on
     reading: bool = False  # message data
     place: Place = Place.LINE
     astray: bool = False  # between chunks, only RSET helps

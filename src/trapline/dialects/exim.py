@@ -79,6 +79,7 @@ class Dialect(Chunks, Auth):
         """Judge a command, wherever the process stands."""
         memory = self.memory(talk)
         memory.step()
+        memory.asked = ()
         if line[-1:] != b"\n":
             return self._unknown(talk, memory)
         text = line.decode("latin-1").rstrip(BLANKS)
