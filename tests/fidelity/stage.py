@@ -34,7 +34,7 @@ ip address add {peer}/32 dev lo
 mount --bind {scratch}/passwd /etc/passwd
 mount --bind {scratch}/group /etc/group
 mount --bind {scratch}/hosts /etc/hosts
-mount --bind {scratch}/resolv.conf /etc/resolv.conf
+mount --bind {scratch}/resolv.conf /etc/resolv.conf || true # only spares time-outs
 echo ready
 exec sleep infinity
 """
@@ -62,6 +62,7 @@ class Stage:
         )
         if self.holder.stdout is None or self.holder.stdout.readline() != "ready\n":
             self.holder.kill()
+            self._leave()
             raise Missing("this kernel gives no namespaces here")
         children = Path(f"/proc/{self.holder.pid}/task/{self.holder.pid}/children")
         self.pid = int(children.read_text().split()[0])
@@ -121,9 +122,12 @@ class Stage:
         """End every process on the stage."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)  # init of the namespace: the others follow
-        self.holder.wait(10)
+        self._leave()
+
+    def _leave(self) -> None:
         for process in self.started:
             process.wait(10)
+        self.holder.wait(10)
         if self.holder.stdout:
             self.holder.stdout.close()
 
