@@ -100,3 +100,13 @@ def inside(net: Network, outer: Network) -> bool:
     if isinstance(net, ipaddress.IPv6Network) and isinstance(outer, ipaddress.IPv6Network):
         return net.subnet_of(outer)
     return False
+
+
+def on_this_machine(address: str) -> bool:
+    """Tell whether an address is a socket's path, or a port of the loopback."""
+    host, _, port = address.rpartition(":")
+    try:
+        near = ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return address.startswith("/")
+    return near and port.isdigit()

@@ -8,6 +8,7 @@ the plug-in's own ``Settings`` besides the common keys.
 import importlib.resources
 import ipaddress
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,17 +18,23 @@ import msgspec
 from msgspec import Meta, Struct
 
 from trapline import explain, rooms
-from trapline.addresses import Network, documentation
-from trapline.errors import ConfigError, TraplineError
+from trapline.addresses import Network, documentation, on_this_machine
+from trapline.errors import ConfigError, ConfigFileError, TraplineError
 from trapline.listings import Kind
 
 NAMES: Final = ("trapline.toml", "/etc/trapline/trapline.toml")
 RUNNING: Final = "running.toml"  # in the data directory: a link to what `up` runs with
+HELD: Final = "up.lock"  # in the data directory: whoever runs `up` holds it
+
+_HOST: Final = re.compile(r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z0-9-]+", re.IGNORECASE)
+# A name, perhaps with a dot or "@" in front, or an address: one that nobody can have would
+# protect nobody, without a word.
+_NAME: Final = re.compile(r"[.@]?[\w-]+(\.[\w-]+)*\.?|[0-9a-f:.]+(/\d+)?", re.IGNORECASE)
 
 Port = Annotated[int, Meta(ge=1, le=65535, description="a port number (1..65535)")]
 Count = Annotated[int, Meta(ge=1, description="a whole number above 0")]
 Whole = Annotated[int, Meta(ge=0, description="a whole number, 0 or more")]
-Amount = Annotated[float, Meta(gt=0, description="a number above 0")]
+Amount = Annotated[float, Meta(gt=0, le=1e9, description="a number above 0, and finite")]
 Text = Annotated[str, Meta(description="a text in quotes")]
 Texts = Annotated[tuple[str, ...], Meta(description='a list of texts: ["...", ...]')]
 Word = Annotated[
@@ -148,6 +155,11 @@ def shipped() -> str:
     return importlib.resources.files("trapline").joinpath("trapline.toml").read_text("utf-8")
 
 
+def held() -> Path:
+    """Return the file that `trapline up` holds while it runs."""
+    return home() / HELD
+
+
 def find(path: Path | None) -> Path | None:
     """Return the operator's file: the one asked for, or the first that exists.
 
@@ -175,8 +187,8 @@ def load(path: Path | None = None) -> Config:
     """Read the shipped defaults and lay the operator's file over them.
 
     Raises:
-        ConfigError: a setting is unknown or out of range; it says which and what is right.
-        TraplineError: the file cannot be read or is not TOML.
+        ConfigError: a setting is unknown or out of range, or the file cannot be read; it
+            says which and what is right.
     """
     tree = tomllib.loads(shipped())
     if (file := find(path)) is not None:
@@ -186,6 +198,10 @@ def load(path: Path | None = None) -> Config:
 
 def check(tree: Mapping[str, Any]) -> Config:
     """Turn a TOML tree into a Config, plug-ins' settings included."""
+    tables = [name for name in Config.__struct_fields__ if name != "settings"]
+    for name in tree:
+        if name not in tables:
+            raise ConfigError(name, tree[name], f"a table of settings ({', '.join(tables)})")
     common, own = dict(tree), dict[str, Any]()
     for table, room in (("trap", "traps"), ("publish", "publish")):
         rows = common.get(table, [])
@@ -211,9 +227,9 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text("utf-8"))
     except OSError as trouble:
-        raise TraplineError(f"{file}: {trouble.strerror}") from None
+        raise ConfigFileError(str(file), trouble.strerror, "a file to be read") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as trouble:
-        raise TraplineError(f"{file}: not TOML: {trouble}") from None
+        raise ConfigFileError(str(file), str(trouble), "a text in TOML") from None
 
 
 def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
@@ -255,19 +271,17 @@ def _named(traps: tuple[TrapSettings, ...]) -> tuple[TrapSettings, ...]:
 
 def _check_values(config: Config) -> None:
     """Check what types cannot say: addresses, networks, personas, names used twice."""
-    names = [trap.name for trap in config.trap]
-    for at, trap in enumerate(config.trap):
-        if names.index(trap.name) != at:
-            raise ConfigError(f"trap[{at}].name", trap.name, "a name no other trap has")
-        for place, address in enumerate(trap.address):
-            _address(f"trap[{at}].address[{place}]", address)
-        networks(f"trap[{at}].proxy_from", trap.proxy_from)
-        try:
-            rooms.persona(trap.persona)
-        except TraplineError:
-            want = f"one of {', '.join(rooms.personas())}"
-            raise ConfigError(f"trap[{at}].persona", trap.persona, want) from None
+    _check_traps(config)
+    paths = [target.path for target in config.publish]
+    for at, path in enumerate(paths):
+        if not path or paths.index(path) != at:
+            raise ConfigError(f"publish[{at}].path", path, "a path that no other list has")
+    if config.clamd.address and not on_this_machine(config.clamd.address):
+        want = "a socket's path or a loopback address with a port"
+        raise ConfigError("clamd.address", config.clamd.address, want)
     networks("allow.networks", config.allow.networks)
+    _check_names("allow.hosts", config.allow.hosts)
+    _check_names("allow.domains", config.allow.domains)
     networks("genuine.trusted", config.genuine.trusted)
     rehearsal = networks("court.rehearsal_networks", config.court.rehearsal_networks)
     for at, net in enumerate(rehearsal):
@@ -277,10 +291,34 @@ def _check_values(config: Config) -> None:
     _check_host(config)
 
 
+def _check_traps(config: Config) -> None:
+    names = [trap.name for trap in config.trap]
+    for at, trap in enumerate(config.trap):
+        if names.index(trap.name) != at:
+            raise ConfigError(f"trap[{at}].name", trap.name, "a name no other trap has")
+        if not trap.address:
+            raise ConfigError(f"trap[{at}].address", trap.address, "at least one IP address")
+        for place, address in enumerate(trap.address):
+            _address(f"trap[{at}].address[{place}]", address)
+        networks(f"trap[{at}].proxy_from", trap.proxy_from)
+        try:
+            rooms.persona(trap.persona)
+        except TraplineError:
+            want = f"one of {', '.join(rooms.personas())}"
+            raise ConfigError(f"trap[{at}].persona", trap.persona, want) from None
+
+
+def _check_names(where: str, names: tuple[str, ...]) -> None:
+    for at, name in enumerate(names):
+        if not _NAME.fullmatch(name):
+            want = 'a name ("mx.example.org") or an address'
+            raise ConfigError(f"{where}[{at}]", name, want)
+
+
 def _check_host(config: Config) -> None:
     """Refuse to face strangers under a name that every installation has."""
     host = config.install.host
-    if host and (not all(c.isalnum() or c in "-." for c in host) or "." not in host.strip(".")):
+    if host and not _HOST.fullmatch(host):
         raise ConfigError("install.host", host, 'a full host name ("mx1.example.org")')
     open_to_all = any(
         not ipaddress.ip_address(a).is_loopback for trap in config.trap for a in trap.address

@@ -1,5 +1,7 @@
 """Errors: facts as attributes, and one line that an operator can act on."""
 
+import json
+
 
 class TraplineError(Exception):
     """Something the operator has to know; its text says what would be right."""
@@ -17,7 +19,17 @@ class ConfigError(TraplineError):
         self.where, self.got, self.want = where, got, want
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.got!r} is not {self.want}"
+        if self.got is None:
+            return f"{self.where}: missing; it has to be {self.want}"
+        got = json.dumps(self.got, ensure_ascii=False, default=str)  # as TOML spells it
+        return f"{self.where}: {got} is not {self.want}"
+
+
+class ConfigFileError(ConfigError):
+    """A configuration file cannot be read at all; ``got`` is why."""
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.got}; it has to be {self.want}"
 
 
 class JournalError(TraplineError):

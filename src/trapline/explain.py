@@ -53,7 +53,8 @@ def _worded(tree: Any, kind: Any, where: str, what: str, path: str) -> ConfigErr
     if (missing := re.match(r"Object missing required field `(.*)`", what)) is not None:
         inner = _type_inside(wanted, missing[1])
         return ConfigError(f"{place}.{missing[1]}".lstrip("."), None, describe(inner))
-    return ConfigError(place or "the file", value, describe(wanted))
+    theirs = not what.startswith(("Expected", "Invalid"))  # the words of a __post_init__
+    return ConfigError(place or "the file", value, what if theirs else describe(wanted))
 
 
 def describe(kind: Any) -> str:  # noqa: ANN401 - a type or an Annotated form

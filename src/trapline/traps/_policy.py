@@ -47,7 +47,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         if self.recipients == "MX of these domains" and not self.domains:
-            raise ValueError('recipients = "MX of these domains" needs domains = [...]')
+            raise ValueError('complete: recipients = "MX of these domains" needs domains')
 
 
 _TAKEN: Final = Ruling.TAKEN  # looking up a member of an enum takes its time
