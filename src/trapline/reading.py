@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import msgspec
 
-from trapline import identity, journal
+from trapline import files, identity, journal
 from trapline.analysis import messages, overview, stats
-from trapline.config import home, load
+from trapline.config import held, home, load
 from trapline.errors import JournalError, NoEntry
 from trapline.events import Entry, JournalShort, MailOffered
 from trapline.lake import Lake
@@ -25,6 +25,7 @@ from trapline.serve import state
 Row = dict[str, Any]
 UNREAD: Final = 200  # messages whose facts are made on the spot where no watch has come by
 EVERY: Final = 2**62  # rows: no limit
+STARTING: Final = 5 * 10**8  # ns in which all workers of one start open their listeners
 
 
 @contextmanager
@@ -112,11 +113,12 @@ def status() -> Row:
         short = opened.query(overview.LAST_SHORT)
     usage = shutil.disk_usage(_existing(home()))
     workers = [one for one in state.read(home()) if one.is_alive()]
+    running = bool(workers) or files.is_held(held())  # state/ may have been deleted
     return {
         "home": str(home()),
-        "running": bool(workers),
+        "running": running,
         "workers": [{"worker": one.worker, "pid": one.pid} for one in workers],
-        "sensors": _sensors(sensors, running=bool(workers)),
+        "sensors": _sensors(sensors, running=running),
         **dict(zip(overview.TOTAL_COLUMNS, totals, strict=True)),
         "journal_octets": _octets(home() / "journal"),
         "lake_octets": _octets(home() / "lake"),
@@ -127,14 +129,22 @@ def status() -> Row:
 
 
 def _sensors(rows: Sequence[tuple[Any, ...]], *, running: bool) -> list[Row]:
-    """Return each sensor's newest start; ``listening`` only while workers run."""
-    found: dict[str, Row] = {}
+    """Return where each sensor listened last; ``listening`` only while workers run.
+
+    A sensor that listens on several addresses started on all of them in one run: they are
+    of one version and configuration, and none of them twice.
+    """
+    newest: dict[str, tuple[str, int]] = {}
+    found: dict[tuple[str, str], Row] = {}
     for name, event, at in rows:
         told = msgspec.json.decode(event)
+        config, since = newest.setdefault(name, (told["config"], at))
+        if told["config"] != config or since - at > STARTING:
+            continue
         row = {"sensor": name, "since": at, "listening": running}
         row |= {key: told[key] for key in ("trap", "address", "persona", "version")}
-        found.setdefault(name, row)
-    return sorted(found.values(), key=lambda row: row["sensor"])
+        found.setdefault((name, told["address"]), row)
+    return sorted(found.values(), key=lambda row: (row["sensor"], row["address"]))
 
 
 def _refusing(rows: Sequence[tuple[Any, ...]]) -> bool:

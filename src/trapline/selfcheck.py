@@ -133,7 +133,9 @@ def workers(plan: Plan) -> Iterator[Finding]:
     """Look at the workers that run, with the kernel's own word for each."""
     running = [one for one in state.read(Path(plan.home)) if one.is_alive()]
     if not running:
-        yield Finding("running workers", Verdict.UNKNOWN, "none runs; start `trapline up`")
+        yield Finding(
+            "running workers", Verdict.UNKNOWN, "none has told of itself; start `trapline up`"
+        )
     for one in running:
         facts = _status(one.pid)
         good = facts.get("Seccomp") == "2" and facts.get("NoNewPrivs") == "1"

@@ -62,10 +62,7 @@ class Wheel:
         self._config, self._home, self._clock = config, home, clock
         self._journal, self._state = home / "journal", home / "state"
         self._state.mkdir(mode=0o750, parents=True, exist_ok=True)
-        self._lake = Lake(home / "lake")
-        scan = functools.partial(scanner.infected, config.clamd)
-        names = (identity.load(home, config.install.host).host,)
-        self._digest = Digest(self._journal, self._lake, names, scan)
+        self._open_lake()
         self._library: Library | None = None
         self._standing: Standing | None = None
         self._stood_on: Library | None = None  # when the standing was begun
@@ -77,6 +74,12 @@ class Wheel:
         self._settled: dict[int, str] = {}  # by target: the content that was proven there
         self._failed: dict[int, int] = {}  # by target: when it failed
         self._told: dict[int, tuple[str, str]] = {}  # by target: what was recorded last
+
+    def _open_lake(self) -> None:
+        self._lake = Lake(self._home / "lake")
+        scan = functools.partial(scanner.infected, self._config.clamd)
+        names = (identity.load(self._home, self._config.install.host).host,)
+        self._digest = Digest(self._journal, self._lake, names, scan)
 
     def __enter__(self) -> Self:
         return self
@@ -100,6 +103,9 @@ class Wheel:
             TraplineError: this turn came to nothing; what is published stays as it is.
         """
         with self._alone():
+            if self._lake.is_gone():  # it may be deleted at any time; others saw it first
+                self._lake.close()
+                self._open_lake()
             self._lake.catch_up(self._journal)
             library = self._look(now)
             standing = self._stand(now, library)
@@ -125,6 +131,7 @@ class Wheel:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Wait for other wheels to end their turn."""
+        self._state.mkdir(mode=0o750, exist_ok=True)  # it may be deleted at any time
         handle = os.open(self._state / "watch.lock", os.O_RDWR | os.O_CREAT, 0o640)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)

@@ -107,3 +107,17 @@ def test_an_unspecified_address_covers_the_others() -> None:
     assert listen._covers("0.0.0.0", "192.0.2.1")  # noqa: S104 - compared
     assert not listen._covers("0.0.0.0", "::1")  # noqa: S104 - compared
     assert not listen._covers("192.0.2.2", "192.0.2.1")
+
+
+def test_a_port_that_is_shared_is_taken_too() -> None:
+    """Planted fault: without the first, unshared bind a second `up` takes half of the peers."""
+    free = Listener(name="a", kind="smtp", address="127.0.0.1", port=1, persona="x")
+    opened = listen.everything(plan(free), {"TRAPLINE_PORTS": "0"}, [])
+    try:
+        wanted = Listener(
+            name="b", kind="smtp", address="127.0.0.1", port=opened[0].port, persona="x"
+        )
+        with pytest.raises(TraplineError, match="Address already in use"):
+            listen.everything(plan(wanted, workers=2), {}, [])
+    finally:
+        close(opened)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -226,3 +227,72 @@ def test_privileges_are_given_up_once_port_25_is_bound(everybodys: Path) -> None
         assert set(by_name["Gid:"]) == {"65534"}
         assert "0" not in by_name["Groups:"]
         assert int(by_name["CapEff:"][0], 16) == 0
+
+
+def test_there_is_one_on_a_data_directory(up: Callable[..., Running]) -> None:
+    """Planted fault: without the lock the second one starts workers that cannot write."""
+    first = up("", *ALONE)
+    note = (first.home / "running.toml").readlink()
+    second = subprocess.run(
+        [COMMAND, "up"],
+        env=environment(first.home),
+        capture_output=True,
+        check=False,
+        timeout=20,
+        text=True,
+    )
+    assert (second.returncode, second.stdout) == (1, "")
+    assert second.stderr == f"trapline: another `trapline up` runs on {first.home}\n"
+    assert (first.home / "running.toml").readlink() == note
+    assert talk(first.ports["smtp"]).startswith(b"220 ")
+
+
+def test_nothing_outlives_a_killed_supervisor(up: Callable[..., Running]) -> None:
+    """Planted fault: a watch that asks who its parent is once it runs may be too late."""
+    running = up("", "--quiet")
+    children = f"/proc/{running.process.pid}/task/{running.process.pid}/children"
+    pids = [int(pid) for pid in Path(children).read_text().split()]
+    assert len(pids) == 2
+    running.process.kill()
+    running.process.wait()
+    assert eventually(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in pids))
+
+
+def test_status_stays_true_without_state_and_names_all_addresses(
+    up: Callable[..., Running],
+) -> None:
+    """What can be deleted at any time is deleted while it runs."""
+    running = up(
+        '[[trap]]\nkind = "smtp"\nname = "relay"\nport = 25\naddress = ["127.0.0.1", "::1"]\n',
+        "--quiet",
+    )
+    for folder in ("state", "lake"):
+        shutil.rmtree(running.home / folder, ignore_errors=True)
+    status = json.loads(running.run("status", "--json"))
+    assert status["running"]
+    assert [
+        row["address"].partition("]")[0].partition(":")[0] for row in status["sensors"]
+    ] == [
+        "127.0.0.1",
+        "[",
+    ]
+    assert all(row["listening"] for row in status["sensors"])
+    assert eventually((running.home / "state" / "watch.lock").exists)
+
+
+@pytest.mark.parametrize("line", ["listening ", "ready"])
+def test_ctrl_c_in_a_terminal_at_any_moment_is_quiet(tmp_path: Path, line: str) -> None:
+    """The terminal signals the whole group; planted fault: children in it print tracebacks."""
+    with subprocess.Popen(
+        [COMMAND, "up", "--quiet"],
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as running:
+        assert running.stdout
+        assert any(heard.startswith(line) for heard in running.stdout)
+        os.killpg(running.pid, signal.SIGINT)
+        _, said = running.communicate(timeout=30)
+    assert (running.returncode, said) == (0, "")

@@ -19,9 +19,9 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(status))
         return 0
-    running = (
-        f"running ({len(status['workers'])} workers)" if status["running"] else "not running"
-    )
+    running = "running" if status["running"] else "not running"
+    if status["workers"]:
+        running += f" (workers: {len(status['workers'])})"
     print(f"Trapline is {running}; data in {text(status['home'])}")
     for row in status["sensors"]:
         state = "listening" if row["listening"] else "last listened"

@@ -1,11 +1,13 @@
 """Start the traps, the journal and the watch wheel, and show what falls in."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
-from trapline import config, journal
+from trapline import config, files, journal
 from trapline.commands import _lines
+from trapline.errors import TraplineError
 from trapline.serve import launch, supervisor
 
 NEXT = """\
@@ -24,7 +26,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run until SIGINT or SIGTERM."""
+    """Run until SIGINT or SIGTERM; one on a data directory."""
+    with files.held(config.held()) as alone:
+        if not alone:
+            raise TraplineError(f"another `trapline up` runs on {config.home()}")
+        return _run(args)
+
+
+def _run(args: argparse.Namespace) -> int:
     plan = launch.plan(config.load(args.config), args.persona)
     file = config.remember(args.config)
     tail = None if args.quiet else journal.Tail(plan.journal, journal.ends(plan.journal))
@@ -42,5 +51,8 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.flush()
 
     watch = [sys.executable, "-P", "-m", "trapline", "watch"]
+    watch += ["--attached", str(os.getpid())]
     watch += ["--config", str(file)] if file else []
-    return supervisor.run(plan, announce, extra=[] if args.no_watch else [watch], tick=show)
+    return supervisor.run(
+        plan, announce, extra={} if args.no_watch else {"watch": watch}, tick=show
+    )

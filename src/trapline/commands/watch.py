@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import signal
 import sys
 import threading
@@ -23,6 +24,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--once", action="store_true", help="bring all up to date and end")
     parser.add_argument("--interval", type=float, default=5.0, help="seconds between turns")
     parser.add_argument("--json", action="store_true", help="print a JSON line for each turn")
+    attached = "end when this process, which started it, does"
+    parser.add_argument("--attached", type=int, metavar="PID", help=attached)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -30,24 +33,24 @@ def run(args: argparse.Namespace) -> int:
     with Wheel(config.load(args.config), config.home(), time.time_ns) as wheel:
         if args.once:
             return _once(wheel, as_json=args.json)
-        _for_ever(wheel, max(0.1, args.interval), as_json=args.json)
+        _for_ever(wheel, args)
     return 0
 
 
-def _for_ever(wheel: Wheel, interval: float, *, as_json: bool) -> None:
+def _for_ever(wheel: Wheel, args: argparse.Namespace) -> None:
     """Turn until a signal asks for the end; a turn that fails is told and tried again."""
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    while not stop.is_set():
+    while not stop.is_set() and args.attached in (None, os.getppid()):
         try:
             turn = wheel.turn(time.time_ns())
-            _show(turn, as_json=as_json)
+            _show(turn, as_json=args.json)
             if turn.behind:
                 continue
         except (TraplineError, OSError) as trouble:
             print(f"watch: {text(str(trouble), 1000)}", file=sys.stderr, flush=True)
-        stop.wait(interval)
+        stop.wait(max(0.1, args.interval))
 
 
 def _once(wheel: Wheel, *, as_json: bool) -> int:

@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple, Self
 import duckdb
 import msgspec
 
+from trapline.errors import TraplineError
 from trapline.journal import Position, Positions, listing, walk
 from trapline.journal.frames import Frame
 from trapline.journal.positions import NOTHING, behind
@@ -70,16 +71,25 @@ class Lake:
         self._engine.close()
         self._catalog.close()
 
+    def is_gone(self) -> bool:
+        """Tell whether somebody deleted the lake's files under us."""
+        return self._catalog.is_gone() or not (self._directory / "work").is_dir()
+
     def query(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
-        """Ask DuckDB; ``entries`` and ``facts`` are all rows committed up to now."""
+        """Ask DuckDB; ``entries`` and ``facts`` are all rows committed up to now.
+
+        Raises:
+            TraplineError: a file cannot be read.
+        """
         for left in reversed(range(_TRIES)):
             try:
                 self._look()
                 rows: list[Row] = self._engine.execute(sql, list(parameters)).fetchall()
-            except duckdb.IOException:
+            except (duckdb.IOException, duckdb.InvalidInputException) as trouble:
                 # A compaction may have taken a file away since the list was made.
                 if not left:
-                    raise
+                    what = "delete it, and it is filled again from the journal"
+                    raise TraplineError(f"{self._directory}: {trouble}; {what}") from None
             else:
                 return rows
         raise AssertionError("unreachable")

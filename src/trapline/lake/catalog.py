@@ -48,9 +48,22 @@ class Catalog:
         """Open it, or make it.
 
         Raises:
-            TraplineError: it was made with tables of another layout.
+            TraplineError: it cannot be opened, or was made with tables of another layout.
         """
-        path = directory / "catalog.sqlite"
+        try:
+            self._open(directory, layout)
+        except sqlite3.Error as trouble:
+            raise TraplineError(f"{directory}: the catalog cannot be used: {trouble}") from None
+
+    def is_gone(self) -> bool:
+        """Tell whether the file that was opened is not the one of that name any more."""
+        try:
+            return self._path.stat().st_ino != self._inode
+        except FileNotFoundError:
+            return True
+
+    def _open(self, directory: Path, layout: str) -> None:
+        self._path = path = directory / "catalog.sqlite"
         fresh = not path.exists()
         self._database = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)
         self._database.execute("PRAGMA journal_mode = WAL")
@@ -60,6 +73,7 @@ class Catalog:
                 self._database.execute(statement)
             if not self._database.execute("SELECT count(*) FROM lake").fetchone()[0]:
                 self._database.execute("INSERT INTO lake VALUES (?)", [layout])
+        self._inode = path.stat().st_ino
         (found,) = self._database.execute("SELECT format FROM lake").fetchone()
         if found != layout:
             raise TraplineError(

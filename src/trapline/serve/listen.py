@@ -53,18 +53,20 @@ def _bound(listener: Listener, workers: int, *, free: bool) -> list[socket.socke
     """Bind a socket for each worker; the first settles the port where any will do."""
     made: list[socket.socket] = []
     port = 0 if free else listener.port
+    if port:  # with SO_REUSEPORT alone, another process of ours would share it in silence
+        _one(listener, port, shared=False).close()
     for _ in range(workers):
         made.append(_one(listener, port))
         port = made[0].getsockname()[1]
     return made
 
 
-def _one(listener: Listener, port: int) -> socket.socket:
+def _one(listener: Listener, port: int, *, shared: bool = True) -> socket.socket:
     six = ":" in listener.address
     made = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_STREAM)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(shared))
         if six:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         # Set here they are inherited, and cost nothing for each connection.

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -94,6 +94,7 @@ class WorkerChild(Child):
                 [sys.executable, "-P", "-m", "trapline.serve.worker", str(theirs.fileno())],
                 pass_fds=fds,
                 stdin=subprocess.DEVNULL,
+                process_group=0,  # Ctrl-C is for us to hear: they may not even be ready
             )
         told = msgspec.json.encode(self.task)
         self.control.sendall(len(told).to_bytes(LENGTH, "big") + told)
@@ -120,14 +121,16 @@ class WorkerChild(Child):
 class ExtraChild(Child):
     """Any other process of ours that is to run beside the workers."""
 
-    def __init__(self, words: list[str]) -> None:
-        super().__init__(Path(words[0]).name)
+    def __init__(self, name: str, words: list[str]) -> None:
+        super().__init__(name)
         self.words = words
         self.ready = True
 
     def start(self) -> None:
         """Start the program; no shell is in between."""
-        self.process = subprocess.Popen(self.words, stdin=subprocess.DEVNULL)  # noqa: S603 - ours
+        self.process = subprocess.Popen(  # noqa: S603 - ours
+            self.words, stdin=subprocess.DEVNULL, process_group=0
+        )
 
     def ask_to_stop(self) -> None:
         """Send SIGTERM."""
@@ -147,7 +150,7 @@ class Supervisor:
         self.open: list[Open] = []
         self.children: list[Child] = []
 
-    def begin(self, extra: Sequence[list[str]]) -> None:
+    def begin(self, extra: Mapping[str, list[str]]) -> None:
         """Bind, give up privileges, start the children."""
         plan = self.plan
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -170,7 +173,7 @@ class Supervisor:
                 certificates=certificates,
             )
             self.children.append(WorkerChild(task))
-        self.children += map(ExtraChild, extra)
+        self.children += (ExtraChild(*one) for one in extra.items())
 
     def turn(self) -> None:
         """Look at everything once, then wait a little."""
@@ -229,7 +232,7 @@ def run(
     plan: Plan,
     announce: Callable[[str], None],
     *,
-    extra: Sequence[list[str]] = (),
+    extra: Mapping[str, list[str]] | None = None,
     tick: Callable[[], None] | None = None,
 ) -> int:
     """Run the plan until SIGINT or SIGTERM; return the exit status.
@@ -238,14 +241,14 @@ def run(
         plan: what to run.
         announce: called with ``listening KIND ADDRESS:PORT`` for each listener, then with
             ``ready`` once all workers accept.
-        extra: programs to run beside the workers, and to start again if they die.
+        extra: programs, by name, to run beside the workers, and to start again if they die.
         tick: called some times a second.
 
     Raises:
         TraplineError: an address or the account cannot be had.
     """
     whole = Supervisor(plan, announce, tick)
-    whole.begin(extra)
+    whole.begin(extra or {})
     try:
         while not whole.stopping:
             whole.turn()

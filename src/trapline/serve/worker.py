@@ -6,6 +6,7 @@ which the :class:`Task` comes; once it is closed, the worker stops in good order
 Must not be in here: binding, privileges (``supervisor``); anything that connects.
 """
 
+import contextlib
 import gc
 import os
 import signal
@@ -18,6 +19,7 @@ from typing import Final
 import msgspec
 
 from trapline import rooms
+from trapline.errors import TraplineError
 from trapline.events import Event, SensorStarted, SensorStopped, Stamp
 from trapline.journal import Writer
 from trapline.persona import Identity
@@ -88,7 +90,8 @@ class Worker:
         self.keeper.commit()
         Chores(self)
         self.loop.watch(self.control.fileno(), self, READ)
-        self.control.sendall(b"ready\n")
+        with contextlib.suppress(BrokenPipeError):  # told to stop already: the loop hears it
+            self.control.sendall(b"ready\n")
         self.loop.run(lambda: self.done)
         for listener, place, _ in self._doors():
             self._tell(listener, SensorStopped(sessions=place.sessions))
@@ -238,7 +241,10 @@ def main(words: list[str]) -> int:
     """Live a worker's life; the exit status is 0 after a stop in good order."""
     control = socket.socket(fileno=int(words[0]))
     task = receive(control)
-    worker = Worker(task, control)
+    try:
+        worker = Worker(task, control)
+    except TraplineError as trouble:  # of an operator's making: no case for a traceback
+        raise SystemExit(f"trapline worker: {trouble}") from None
     began = state.began(os.getpid())  # the sandbox hides /proc
     writable = state.writable(task.plan)
     walls = sandbox.enter(writable) if task.plan.sandbox else None
