@@ -1,6 +1,7 @@
 """The command line: statuses that scripts can rely on, and nothing hostile printed."""
 
 import argparse
+from pathlib import Path
 
 import pytest
 
@@ -60,3 +61,33 @@ def test_trouble_is_one_safe_line(
     said = capsys.readouterr().err
     assert said.startswith("trapline: ")
     assert said.isprintable() or said.rstrip("\n").isprintable()
+
+
+def test_trouble_with_the_machine_is_one_line_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A data directory that is a file, or a lake that is no lake; planted: a traceback."""
+    home = tmp_path / "home"
+    monkeypatch.setenv("TRAPLINE_HOME", str(home))
+    home.write_text("")
+    assert cli.main(["status"]) == 1
+    assert capsys.readouterr().err.startswith("trapline: [Errno 20] Not a directory")
+    home.unlink()
+    (home / "lake").mkdir(parents=True)
+    (home / "lake" / "catalog.sqlite").write_text("no database" * 1000)
+    assert cli.main(["messages"]) == 1
+    assert "the catalog cannot be used: file is not a database" in capsys.readouterr().err
+
+
+def test_what_was_asked_for_in_the_wrong_words_is_two(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A persona or file that does not exist is wrong use; so is a negative number of rows."""
+    monkeypatch.setenv("TRAPLINE_HOME", str(tmp_path))
+    assert cli.main(["up", "--persona", "nobody"]) == 2
+    assert '--persona: "nobody" is not one of' in capsys.readouterr().err
+    assert cli.main(["up", "--config", str(tmp_path / "none.toml")]) == 2
+    for limit in ("-1", "x", "\u0663"):
+        with pytest.raises(SystemExit) as end:
+            cli.main(["sessions", "--limit", limit])
+        assert end.value.code == 2

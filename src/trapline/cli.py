@@ -30,10 +30,13 @@ def main(words: list[str] | None = None) -> int:
         wrong = f"trapline: {text(name, 80)!r} is no command\n\n" if name else ""
         print(wrong + _overview(), file=sys.stderr)
         return 2
-    command = rooms.find("commands", name)
-    parser = argparse.ArgumentParser(f"trapline {name}", description=command.__doc__)
-    command.arguments(parser)
-    return _guarded(command, parser.parse_args(words[1:]))
+    try:
+        command = rooms.find("commands", name)
+        parser = argparse.ArgumentParser(f"trapline {name}", description=command.__doc__)
+        command.arguments(parser)
+        return _guarded(command, parser.parse_args(words[1:]))
+    except KeyboardInterrupt:  # at any moment, the imports above included
+        return 130
 
 
 def _guarded(command: ModuleType, args: argparse.Namespace) -> int:
@@ -44,11 +47,12 @@ def _guarded(command: ModuleType, args: argparse.Namespace) -> int:
     except BrokenPipeError:  # the reader (head, less) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except KeyboardInterrupt:
-        return 130
     except TraplineError as trouble:
         print(f"trapline: {text(str(trouble), 2000)}", file=sys.stderr)
         return 2 if isinstance(trouble, ConfigError) else 1
+    except OSError as trouble:  # of the machine: a disk, a permission
+        print(f"trapline: {text(str(trouble), 2000)}", file=sys.stderr)
+        return 1
     return status
 
 

@@ -117,7 +117,7 @@ def list_arguments(parser: argparse.ArgumentParser, *, peer: bool = True) -> Non
     parser.add_argument(
         "--since", type=span, default=0, metavar="7d", help="not older than this"
     )
-    parser.add_argument("--limit", type=int, help="rows (50; with --json all)")
+    parser.add_argument("--limit", type=number, help="rows (50; with --json all)")
     parser.add_argument("--json", action="store_true", help="print JSON lines")
 
 
@@ -129,6 +129,13 @@ def since(args: argparse.Namespace) -> int:
 def limit(args: argparse.Namespace, every: int) -> int:
     """Return how many rows are wanted."""
     return args.limit if args.limit is not None else every if args.json else 50
+
+
+def number(words: str) -> int:
+    """Read how many rows are wanted."""
+    if not (words.isascii() and words.isdigit()):
+        raise argparse.ArgumentTypeError("wanted is a number of rows, 0 or more")
+    return min(int(words), 2**62)
 
 
 def span(words: str) -> int:

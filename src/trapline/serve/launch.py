@@ -9,6 +9,7 @@ import msgspec
 
 from trapline import rooms
 from trapline.config import Config, TrapSettings, home
+from trapline.errors import ConfigError, TraplineError
 from trapline.serve.plan import Limits, Listener, Plan
 
 MIB = 2**20
@@ -22,7 +23,7 @@ def plan(config: Config, persona: str = "") -> Plan:
         persona: overrides the persona of the relay trap (the first of kind "smtp").
 
     Raises:
-        TraplineError: there is no persona of that name.
+        ConfigError: there is no persona of that name.
     """
     listeners = tuple(
         _listener(config, at, address)
@@ -31,7 +32,7 @@ def plan(config: Config, persona: str = "") -> Plan:
     )
     if persona:
         relay = next((trap for trap in config.trap if trap.kind == "smtp"), None)
-        name = rooms.persona(persona).name
+        name = _persona(persona)
         listeners = tuple(
             msgspec.structs.replace(one, persona=name)
             if relay and one.name == relay.name
@@ -59,6 +60,14 @@ def plan(config: Config, persona: str = "") -> Plan:
         reserve_octets=journal.reserve_mib * MIB,
         grace_seconds=limits.grace_seconds,
     )
+
+
+def _persona(asked: str) -> str:
+    """Return the persona's own name for a name or an alias of it."""
+    try:
+        return rooms.persona(asked).name
+    except TraplineError:
+        raise ConfigError("--persona", asked, f"one of {', '.join(rooms.personas())}") from None
 
 
 def _listener(config: Config, at: int, address: str) -> Listener:
