@@ -25,6 +25,7 @@ from trapline.serve import state
 Row = dict[str, Any]
 UNREAD: Final = 200  # messages whose facts are made on the spot where no watch has come by
 EVERY: Final = 2**62  # rows: no limit
+LEAST: Final = 2**16  # octets of free disk; with less the journal cannot even say so
 STARTING: Final = 5 * 10**8  # ns in which all workers of one start open their listeners
 
 
@@ -124,7 +125,7 @@ def status() -> Row:
         "lake_octets": _octets(home() / "lake"),
         "disk_free": usage.free,
         "disk_total": usage.total,
-        "refusing": _refusing(short),
+        "refusing": _refusing(short, sensors) or usage.free < LEAST,
     }
 
 
@@ -147,9 +148,13 @@ def _sensors(rows: Sequence[tuple[Any, ...]], *, running: bool) -> list[Row]:
     return sorted(found.values(), key=lambda row: (row["sensor"], row["address"]))
 
 
-def _refusing(rows: Sequence[tuple[Any, ...]]) -> bool:
-    """Tell whether the last word on the disk was that traps answer 452."""
-    return bool(rows) and msgspec.json.decode(rows[0][0], type=JournalShort).refusing
+def _refusing(short: Sequence[tuple[Any, ...]], sensors: Sequence[tuple[Any, ...]]) -> bool:
+    """Tell whether the last word on the disk, since the last start, was that it is short."""
+    started = max((at for _, _, at in sensors), default=0)
+    return any(
+        at >= started and msgspec.json.decode(event, type=JournalShort).refusing
+        for event, at in short
+    )
 
 
 def _octets(folder: Path) -> int:

@@ -84,7 +84,7 @@ class Memory:
     def __init__(self) -> None:
         self.taken: list[tuple[Stamp, Event, bytes]] = []
         self.kept: list[tuple[Stamp, Event, bytes]] = []
-        self.commits = 0
+        self.commits = self.reserve = 0
         self.full = False
 
     def append(self, stamp: Stamp, event: Event, content: bytes | bytearray = b"") -> str:
@@ -92,13 +92,18 @@ class Memory:
         self.taken.append((stamp, event, bytes(content)))
         return ""
 
-    def commit(self) -> None:
+    def commit(self, *, spare_nothing: bool = False) -> None:
         """Keep what was taken."""
+        del spare_nothing
         self.commits += 1
         taken, self.taken = self.taken, []
         if self.full:
             raise NotKept("full, on purpose")
         self.kept += taken
+
+    def look(self) -> int:
+        """Return what is free."""
+        return 0 if self.full else 2**30
 
     def close(self) -> None:
         """Nothing is open."""

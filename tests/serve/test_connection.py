@@ -158,9 +158,9 @@ def test_nothing_is_promised_before_the_commit() -> None:
     """Planted: answering at once from ``take`` makes the journal empty at the 250."""
 
     class Slow(Memory):
-        def commit(self) -> None:
+        def commit(self, *, spare_nothing: bool = False) -> None:
             assert b"250" not in peeked(client)
-            super().commit()
+            super().commit(spare_nothing=spare_nothing)
 
     def peeked(client: socket.socket) -> bytes:
         there_is = client.fileno() >= 0 and select.select([client], [], [], 0)[0]

@@ -1,12 +1,16 @@
 """A full disk: the journal refuses, leaves no half record, and takes again when it can."""
 
 import hashlib
+import json
 import os
+import smtplib
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
+from tests.system.conftest import Running, eventually
 
 from trapline import journal
 from trapline.errors import NotKept
@@ -118,3 +122,37 @@ def test_a_start_on_a_full_disk_waits_for_room(small: Path) -> None:
     hand.close()
     assert [entry.stamp.at for entry in journal.read(small / "journal")] == [2]
     assert journal.verify(small / "journal").ok
+
+
+def test_a_trap_answers_452_and_status_says_so(small: Path, up: Callable[..., Running]) -> None:
+    """Until there is room again; planted fault: nobody wrote journal.short."""
+    home = small / "home"
+    ballast = small / "ballast"
+    ballast.write_bytes(b"x" * 10**6)
+    running = up("[journal]\nreserve_mib = 1\n", "--quiet", home=home)
+
+    def refusing() -> bool:
+        status: bool = json.loads(running.run("status", "--json"))["refusing"]
+        return status
+
+    body = b"Subject: big\r\n\r\n" + b"0123456789\r\n" * 10_000
+    with smtplib.SMTP("127.0.0.1", running.ports["smtp"]) as client:
+        assert not refusing()
+        answers = set()
+        while 452 not in answers:
+            client.mail("a@b.example")
+            client.rcpt("c@d.example")
+            answers.add(client.data(body)[0])
+    assert answers == {250, 452}
+    assert refusing()
+    assert b"DISK FULL: traps answer 452" in running.run("status")
+    ballast.unlink()
+    assert eventually(lambda: not refusing())
+    kept = [row["refusing"] for row in events(home) if row["kind"] == "journal.short"]
+    assert kept == [True, False]
+
+
+def events(home: Path) -> list[dict[str, object]]:
+    """Return all events of a journal, as JSON has them."""
+    found = journal.read(home / "journal")
+    return [dict(msgspec.to_builtins(entry.event)) for entry in found]

@@ -111,8 +111,11 @@ class Writer:
             self._vectors.append(content)
         return self._prefix + str(ordinal)
 
-    def commit(self) -> None:
+    def commit(self, *, spare_nothing: bool = False) -> None:
         """Put all that was appended on disk: one write, one fdatasync.
+
+        Args:
+            spare_nothing: take even of the reserve, to tell that the disk is short.
 
         Raises:
             NotKept: nothing of it is kept.  When the disk is short, later commits may
@@ -125,7 +128,8 @@ class Writer:
         if self._dead:
             raise NotKept(self._dead)
         octets = sum(map(len, vectors))
-        self._look(octets)
+        if not spare_nothing:
+            self._look(octets)
         self._write(vectors, octets)
         for head in heads:
             self._chain.update(memoryview(head)[CHAINED:])
@@ -217,16 +221,21 @@ class Writer:
 
     # -- the disk ----------------------------------------------------------------------
 
+    def look(self) -> int:
+        """Return how many octets of the disk are free this moment."""
+        try:
+            disk = os.statvfs(self._directory)
+        except OSError as error:
+            self._die(error)
+        self.free = disk.f_bavail * disk.f_frsize
+        self._looked, self._since_look = self._now(), 0
+        return self.free
+
     def _look(self, octets: int) -> None:
         """Refuse when the disk is short; look at it seldom, it costs a system call."""
         now = self._now()
         if abs(now - self._looked) >= _LOOK_NANOSECONDS or self._since_look >= _LOOK_OCTETS:
-            try:
-                disk = os.statvfs(self._directory)
-            except OSError as error:
-                self._die(error)
-            self.free = disk.f_bavail * disk.f_frsize
-            self._looked, self._since_look = now, 0
+            self.look()
         if self.free - self._since_look - octets < self.reserve:
             # What a refused batch wanted is not held against the next, smaller one.
             raise NotKept(f"{self.free} octets free, {self.reserve} are in reserve")

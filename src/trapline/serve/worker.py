@@ -135,6 +135,7 @@ class Worker:
         """Do what is due every now and then."""
         if self.stopping and not connections(self.loop):
             self.done = True
+        self.keeper.look()
         refused = self.guests.refused
         if refused.since and (self.stopping or self.loop.now - refused.since >= REPORT):
             for near, event in refused.report(self.loop.now):
