@@ -142,6 +142,20 @@ def test_why_shows_the_whole_chain(home: Path, capsys: pytest.CaptureFixture[str
     assert [row["case"] for row in again["indicators"]] == [case]
 
 
+def test_why_says_what_is_missing(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Too little evidence, or an allow-list; planted fault: nothing at all was said."""
+    configure(home)
+    file = home / "trapline.toml"
+    wanted = "[court]\nthreshold = 1000.0\n"
+    file.write_text(file.read_text().replace("[court]\n", wanted))
+    out, _ = printed(capsys, "why", "192.0.2.7")
+    assert "is below court.threshold = 1000" in out
+    assert "the strongest: " in printed(capsys, "blocklist")[1]
+    file.write_text(file.read_text() + '\n[allow]\nnetworks = ["192.0.2.0/24"]\n')
+    out, _ = printed(capsys, "why", "192.0.2.7")
+    assert "trial: never to be listed: allow-list (192.0.2.0/24)" in out
+
+
 def test_why_of_nobody_is_a_no(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Status 1, in words and in JSON."""
     assert home.is_dir()

@@ -1,6 +1,7 @@
 """Watch: the wheel judges what fell in, delivers it, says so, and turns on after failures."""
 
 import os
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -22,6 +23,7 @@ from trapline.config import Config
 from trapline.errors import ConfigError
 from trapline.events import BodiesThinned, ListDelivered, SegmentDropped
 from trapline.inquiry import Inquiry
+from trapline.lake import Lake
 from trapline.listings import Indicator, Kind
 from trapline.watch import Turn, Wheel
 
@@ -241,3 +243,19 @@ def test_nothing_is_published_before_all_is_taken(
             pass
         assert len(last.deliveries) == 5
     assert b"16.2.2.2" in published(tmp_path)[".plain"]
+
+
+def test_the_lake_and_the_state_may_be_deleted_under_the_wheel(tmp_path: Path) -> None:
+    """Planted fault: a wheel that keeps its files open asks a lake that nobody sees."""
+    caught(tmp_path, spam("0", 1, "16.2.2.2"), spam("0", 2, "16.2.2.2"))
+    with Wheel(configured(tmp_path), tmp_path, lambda: 0) as wheel:
+        wheel.turn(at(10))
+        before = published(tmp_path)
+        for folder in ("lake", "state"):
+            shutil.rmtree(tmp_path / folder)
+        with Lake(tmp_path / "lake") as other:  # a reading command came first
+            other.catch_up(tmp_path / "journal")
+        wheel.turn(at(20))
+        with Lake(tmp_path / "lake") as other:
+            assert other.query("SELECT count(*) FROM facts") == [(2,)]
+        assert published(tmp_path) == before

@@ -25,6 +25,7 @@ class Inquiry:
     def __init__(self, config: Config, home: Path, now: int) -> None:
         """Read the snapshot, the genuine mail, and what the journal has since."""
         self.now, directory = now, home / "journal"
+        self._threshold = config.court.threshold
         self.library = genuine.library(config, home / "state")
         self.genuine = self.library.genuine
         self._standing = Standing(config, directory, self.genuine.allow.correspondents)
@@ -48,6 +49,13 @@ class Inquiry:
     def hold(self, suspect: Suspect) -> Trial:
         """Try one suspect."""
         return trial.hold(suspect, self.genuine)
+
+    def short_of_trial(self, trial: Trial) -> str:
+        """Say what is missing before the court sits on a suspect; "" where nothing is."""
+        score, threshold = trial.suspect.score, self._threshold
+        if score >= threshold or not trial.acquits_genuine_mail:
+            return ""
+        return f"not listed: a score of {score:.2f} is below court.threshold = {threshold:g}"
 
     def suspect(self, indicator: Indicator) -> Suspect | None:
         """Return what stands against one indicator."""

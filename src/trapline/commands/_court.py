@@ -107,7 +107,10 @@ def why_empty(asked: Inquiry, verdicts: Verdicts) -> str:
             f"nothing is listed: {len(verdicts.refused)} suspects over the threshold, none"
             f" acquitted; {indicator(first.suspect.indicator)}: {safe.text(first.finding, 200)}"
         )
-    return "nothing is listed: nobody's evidence reaches the threshold"
+    why = "nothing is listed: nobody's evidence reaches the threshold"
+    for best in asked.suspects()[:1]:
+        why += f"; the strongest: {indicator(best.indicator)} with {best.score:.2f}"
+    return why
 
 
 def _ordinal(number: int) -> str:

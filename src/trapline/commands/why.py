@@ -29,6 +29,8 @@ def run(args: argparse.Namespace) -> int:
     known = asked.known_as(what)
     peer = _peer(what, known)
     sessions, messages = _caught(asked, peer, known)
+    if sessions and not known:  # evidence is not even kept against whom the court spares
+        known = [Indicator(Kind.HOST, peer)]
     found = [_about(asked, one, listings) for one in known]
     if not (found or sessions or messages):
         if args.json:
@@ -83,7 +85,7 @@ def _about(
     lines += _court.trial_lines(trial)
     if record is not None:
         lines.append(f"case {record.case}, opened {_lines.moment(record.since)}")
-    lines += filter(None, [_court.standing(*stands)])
+    lines += filter(None, [_court.standing(*stands) or asked.short_of_trial(trial)])
     if suspect.evidence:
         lines.append(f"evidence: {' '.join(suspect.evidence)}")
     lines[1:] = [f"    {line}" for line in lines[1:]]
