@@ -50,8 +50,8 @@ class Keeper:
     """Group commit over one journal writer; see the module's docstring."""
 
     __slots__ = (
-        "_failed", "_heap", "_journal", "_log", "_noted", "_short", "_since", "_told", "_wanted",
-        "crowd", "waiting",
+        "_failed", "_heap", "_journal", "_log", "_noted", "_short", "_since", "_told",
+        "_wanted", "crowd", "waiting",
     )  # fmt: skip
 
     def __init__(self, journal: Journal, log: Callable[[str], None]) -> None:
