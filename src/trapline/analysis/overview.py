@@ -56,7 +56,8 @@ SENSORS: Final = """
 """
 
 LAST_SHORT: Final = """
-    SELECT event, "at" FROM entries WHERE kind = 'journal.short' ORDER BY "at" DESC, id DESC LIMIT 1
+    SELECT event, "at" FROM entries
+    WHERE kind = 'journal.short' ORDER BY "at" DESC, id DESC LIMIT 1
 """
 
 DELIVERED: Final = """
