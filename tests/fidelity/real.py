@@ -143,7 +143,7 @@ define(`confHOSTS_FILE', `/etc/hosts')
 define(`confDONT_PROBE_INTERFACES', `True')
 define(`QUEUE_DIR', `{at}/queue')
 define(`STATUS_FILE', `{at}/statistics')
-define(`HELP_FILE', `{root}/etc/mail/helpfile')
+define(`HELP_FILE', `{at}/helpfile')
 define(`ALIAS_FILE', `{at}/aliases')
 define(`confCACERT_PATH', `{at}')
 define(`confCACERT', `{at}/cert.pem')
@@ -223,6 +223,8 @@ def sendmail(stage: Stage, port: int) -> None:
     (at / "queue").mkdir(mode=0o700)
     (at / "switch").write_text("hosts files\naliases files\n")
     (at / "aliases").write_text("postmaster: root\n")
+    # It reads no file below a directory that others may write, wherever this checkout lies.
+    shutil.copyfile(root / "etc/mail/helpfile", at / "helpfile")
     m4 = [str(root / "usr/bin/m4"), f"-D_CF_DIR_={cf}/"]
     text = SENDMAIL.format(at=at, cf=cf, root=root, port=port)
     made = subprocess.run(m4, input=text, capture_output=True, text=True, check=True)
