@@ -226,7 +226,7 @@ def sendmail(stage: Stage, port: int) -> None:
     # It reads no file below a directory that others may write, wherever this checkout lies.
     shutil.copyfile(root / "etc/mail/helpfile", at / "helpfile")
     m4 = [str(root / "usr/bin/m4"), f"-D_CF_DIR_={cf}/"]
-    text = SENDMAIL.format(at=at, cf=cf, root=root, port=port)
+    text = SENDMAIL.format(at=at, cf=cf, port=port)
     made = subprocess.run(m4, input=text, capture_output=True, text=True, check=True)
     (at / "sendmail.cf").write_text(made.stdout)
     program = [str(root / "usr/libexec/sendmail/sendmail"), f"-C{at}/sendmail.cf"]
