@@ -3,7 +3,7 @@
 Records are handed to the journal's writer at once; the commit of the whole batch happens
 in the loop's thread once the oldest session has waited for ``PATIENCE``, or at once when
 nobody is left who could join.  A thread or a longer timer halves the rate (see
-``docs/benchmarks.md``).  Notes, which nobody waits for, ride along or go after a second.
+``docs/benchmarks.md``).  Notes, which nobody waits for, ride along or go soon.
 
 Must not be in here: framing and files (``journal``), sockets.
 """
@@ -16,7 +16,7 @@ from trapline.errors import NotKept
 from trapline.events import Event, JournalShort, Stamp
 
 PATIENCE: Final = 0.001  # seconds a message may wait for company
-NOTES: Final = 1.0  # seconds a note may wait for a message
+NOTES: Final = 0.1  # seconds a note may wait for a message: who asks at once is told
 CALM: Final = 5.0  # seconds without a refusal before the disk counts as having room again
 HEAP: Final = 8 * 2**20  # octets that wait in memory before they are committed anyway
 
