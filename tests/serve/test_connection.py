@@ -131,7 +131,7 @@ def test_who_hangs_up_before_the_banner_is_recorded() -> None:
 def test_what_fills_the_first_read_is_heard_to_its_end(size: int) -> None:
     """Nothing is lost or doubled where the small read ends and the large one begins.
 
-    Planted: what lay behind the first read was dropped; then it was put in front.
+    Planted: what lay behind the first read was dropped.
     """
     body = bytes(65 + n % 26 for n in range(size - 5)) + b"\r\n"
     with stage() as there, there.connect() as client:
